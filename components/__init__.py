@@ -1,0 +1,1 @@
+"""The stages of the pipeline: pure core first, framework wrapper second."""

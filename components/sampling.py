@@ -1,0 +1,89 @@
+"""Choosing the next token: temperature, top-k, top-p, and random numbers that belong to a row and a position.
+
+Written in keras.ops, so that the exported graph and the trainer's samples share one implementation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_KEY_PARITY = 0x1BD11BDA
+
+
+def random_uniform(key_high: Any, key_low: Any, position: Any) -> Any:
+    """A number in [0, 1) for each row, decided by the row's key and position alone.
+
+    A counter-based generator (Threefry-2x32, 20 rounds): no state, so a row's numbers depend neither on its batch mates
+    nor on how a text is cut into calls.
+
+    Args:
+        key_high, key_low: uint32 [batch]: the two halves of the row's seed.
+        position: uint32 [batch]: index of the token in its text.
+
+    Returns:
+        float32 [batch].
+
+    Source: Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    bits, _ = threefry_2x32(key_high, key_low, position, ops.zeros_like(position))
+    # The 24 high bits: as many as a float32 in [0, 1) holds exactly.
+    return ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+
+
+def threefry_2x32(key_high: Any, key_low: Any, counter_high: Any, counter_low: Any) -> tuple[Any, Any]:
+    """The Threefry-2x32 block cipher with 20 rounds, on uint32 arrays of one shape."""
+    parity = ops.bitwise_xor(ops.bitwise_xor(key_high, key_low), ops.cast(_KEY_PARITY, "uint32"))
+    keys = (key_high, key_low, parity)
+    x, y = counter_high + keys[0], counter_low + keys[1]
+    for block in range(5):
+        for rotation in _ROTATIONS[block % 2]:
+            x = x + y
+            left = ops.left_shift(y, ops.cast(rotation, "uint32"))
+            right = ops.right_shift(y, ops.cast(32 - rotation, "uint32"))
+            y = ops.bitwise_xor(ops.bitwise_or(left, right), x)
+        x = x + keys[(block + 1) % 3]
+        y = y + keys[(block + 2) % 3] + ops.cast(block + 1, "uint32")
+    return x, y
+
+
+def sample(logits: Any, uniform: Any, temperature: Any, top_k: Any, top_p: Any) -> Any:
+    """Draws a token for each row.
+
+    p = softmax(logits / temperature), of which the `top_k` most likely tokens stay, of which (renormalised) the fewest
+    most likely ones stay that reach a probability of `top_p` together; the token is where their cumulative distribution
+    passes `uniform`.
+
+    Args:
+        logits: float32 [batch, vocabulary]; -inf for a token that must not come.
+        uniform: float32 [batch] in [0, 1).
+        temperature: float32 [batch]; 0 takes the most likely token.
+        top_k: int32 [batch]; 0 keeps all.
+        top_p: float32 [batch] in (0, 1]; 1 keeps all.
+
+    Returns:
+        int32 [batch].
+    """
+    vocabulary = logits.shape[-1]
+    greedy = temperature <= 0
+    # The maximum is taken off first: a small temperature then gives -inf, not inf - inf.
+    scaled = logits - ops.max(logits, axis=-1, keepdims=True)
+    scaled = scaled / ops.where(greedy, 1.0, temperature)[:, None]
+    order = ops.argsort(-scaled, axis=-1)  # most likely first
+    p = ops.softmax(ops.take_along_axis(scaled, order, axis=-1), axis=-1)
+
+    rank = ops.arange(vocabulary, dtype="int32")[None, :]
+    p = ops.where(rank < ops.where(top_k > 0, top_k, vocabulary)[:, None], p, 0.0)
+    p = p / ops.sum(p, axis=-1, keepdims=True)
+    before = ops.cumsum(p, axis=-1) - p
+    p = ops.where((before < top_p[:, None]) | (top_p[:, None] >= 1.0) | (rank == 0), p, 0.0)
+
+    cumulative = ops.cumsum(p, axis=-1)
+    passed = cumulative <= uniform[:, None] * cumulative[:, -1:]
+    index = ops.sum(ops.cast(passed, "int32"), axis=-1)
+    # Rounding can put `uniform` past the last token that is left.
+    index = ops.minimum(index, ops.sum(ops.cast(p > 0, "int32"), axis=-1) - 1)
+    index = ops.where(greedy, 0, index)
+    return ops.cast(ops.take_along_axis(order, index[:, None], axis=-1)[:, 0], "int32")

@@ -1,0 +1,1 @@
+"""Tasks: what a model predicts, from which inputs, at what loss."""

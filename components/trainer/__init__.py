@@ -1,0 +1,1 @@
+"""Trainer: stateful truncated back-propagation through time over lanes."""

@@ -1,0 +1,52 @@
+"""The training step on TensorFlow: one XLA-compiled function; the variables are updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.tasks.language_model import LanguageModel, negative_log_likelihood
+from components.trainer.backend.result import StepResult
+from components.transform.reader import Window
+
+
+class TrainStep:
+    """Forward, backward, clipping and update on one window.
+
+    The states are arguments of the compiled function, so no gradient flows across a window's edge. The loss is the sum
+    over the window divided by its number of positions: each token weighs the same, also where lanes have ended.
+
+    Args:
+        model: Trained in place.
+        optimizer: A Keras optimizer; clips as it was told.
+    """
+
+    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        optimizer.build(model.trainable_variables)
+        self._compiled = tf.function(self._step, jit_compile=True)
+
+    def __call__(self, window: Window, states: Sequence[Any]) -> tuple[list[Any], StepResult]:
+        return self._compiled(Window(*map(tf.constant, window)), list(states))
+
+    def _step(self, window: Window, states: list[tf.Tensor]) -> tuple[list[tf.Tensor], StepResult]:
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits, states = self._model(window.inputs, states, reset=window.reset, training=True)
+            nats = tf.reduce_sum(negative_log_likelihood(logits, window.targets) * window.weights)
+            loss = nats / tf.size(window.weights, out_type=tf.float32)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self._optimizer.apply(gradients, variables)
+        return states, StepResult(nats, tf.reduce_sum(window.weights), tf.linalg.global_norm(gradients))
+
+    def sync(self) -> None:
+        """Nothing to do: the variables are updated in place."""
+
+
+def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function of arrays that reads the model's variables, for static shapes."""
+    return tf.function(function, jit_compile=True)

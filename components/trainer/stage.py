@@ -1,0 +1,54 @@
+"""The Trainer stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
+from pipeline.config import ModelConfig, TrainerConfig
+from pipeline.stage import Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer(Stage):
+    """Trains the network by stateful truncated BPTT and keeps the best weights."""
+
+    model: ModelConfig
+    trainer: TrainerConfig
+
+    inputs: ClassVar[Mapping[str, type[Artifact]]] = {
+        "transform_graph": TransformGraph,
+        "transformed_examples": TransformedExamples,
+    }
+    outputs: ClassVar[Mapping[str, type[Artifact]]] = {"model": Model}
+
+    def environment(self, root: Path) -> dict[str, Any]:
+        return {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
+
+    def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
+        # Imported here: Keras and its backend take seconds, and `--help` must not.
+        from components.tasks.language_model import LanguageModel
+        from components.trainer.loop import Corpus, train
+        from components.transform.reader import LaneReader
+        from components.transform.vocabulary import Vocabulary
+
+        vocabulary = Vocabulary.load(inputs["transform_graph"])
+        lanes = inputs["transformed_examples"]
+        corpus = Corpus(
+            train=LaneReader(lanes, "train", vocabulary.end, self.trainer.batch_size),
+            eval_stream=LaneReader(lanes, "eval", vocabulary.end).stream(),
+            vocabulary=vocabulary,
+        )
+        model = LanguageModel(
+            vocabulary_size=len(vocabulary),
+            units=self.model.units,
+            layers=self.model.layers,
+            activation=self.model.activation,
+            seed=self.trainer.seed,
+            dtype=self.trainer.precision,
+        )
+        train(model, corpus, self.trainer, outputs["model"])

@@ -1,0 +1,1 @@
+"""Transform: documents become a vocabulary and lanes of fixed-length windows of token ids."""

@@ -1,0 +1,88 @@
+"""The manifest of the transformed examples: how much there is, and how it is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from components.transform.lanes import SplitLayout
+
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class SplitManifest:
+    """Counts of one split.
+
+    Attributes:
+        documents, characters: What was read.
+        tokens: Length of the stream: characters + documents + 1.
+        predictions: tokens - 1.
+        unknown, unknown_rate: Characters outside the vocabulary, and their share of all characters.
+        lanes: Number of lanes.
+        windows: Windows in each lane.
+        padding: Positions of weight 0, at the ends of the lanes.
+        dropped_tail: Tokens that are in no window. Always 0: the tail is padded, not dropped.
+    """
+
+    documents: int
+    characters: int
+    tokens: int
+    predictions: int
+    unknown: int
+    unknown_rate: float
+    lanes: int
+    windows: int
+    padding: int
+    dropped_tail: int = 0
+
+    @classmethod
+    def of(cls, layout: SplitLayout, documents: int, characters: int, unknown: int) -> Self:
+        """Counts of a split that is cut as `layout` says."""
+        return cls(
+            documents=documents,
+            characters=characters,
+            tokens=layout.predictions + 1,
+            predictions=layout.predictions,
+            unknown=unknown,
+            unknown_rate=unknown / max(characters, 1),
+            lanes=layout.lanes,
+            windows=layout.windows,
+            padding=layout.padding,
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a reader has to know about a folder of lanes.
+
+    Attributes:
+        vocabulary_size: Number of token ids.
+        window_length: Steps in a window; a record holds one token more.
+        dtype: NumPy name of the stored little-endian token type.
+        splits: Split → its counts.
+    """
+
+    vocabulary_size: int
+    window_length: int
+    dtype: str
+    splits: dict[str, SplitManifest]
+
+    def layout(self, split: str) -> SplitLayout:
+        """How a split's stream is cut."""
+        counts = self.splits[split]
+        return SplitLayout(counts.predictions, counts.lanes, self.window_length)
+
+    def save(self, folder: Path) -> None:
+        """Writes `manifest.json`."""
+        (folder / FILE_NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote."""
+        content = json.loads((folder / FILE_NAME).read_text("utf-8"))
+        content["splits"] = {name: SplitManifest(**counts) for name, counts in content["splits"].items()}
+        return cls(**content)

@@ -1,0 +1,90 @@
+"""Reads lanes: the step a cursor points at, or a whole stream. NumPy only, so that every backend can use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from components.transform.lanes import SplitLayout
+from components.transform.manifest import Manifest
+from components.transform.records import concatenate, lane_file, read_records
+
+
+class Window(NamedTuple):
+    """One training step's worth of every lane in a batch.
+
+    Attributes:
+        inputs: int32 [batch, window_length].
+        targets: int32 [batch, window_length]: the next token of each input.
+        reset: bool [batch, window_length]: a document opens here, the state is zeroed before this step.
+        weights: float32 [batch, window_length]: 0 where a lane has ended, else 1.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    reset: np.ndarray
+    weights: np.ndarray
+
+
+class LaneReader:
+    """The lanes of one split.
+
+    Args:
+        folder: The transformed examples.
+        split: Name of the split.
+        end: Id of `<end>`.
+        batch_size: Rows of a step; it divides the number of lanes (the default). With fewer rows than lanes, the lanes
+            are read in groups of that many, one group after the other.
+    """
+
+    def __init__(self, folder: Path, split: str, end: int, batch_size: int | None = None) -> None:
+        manifest = Manifest.load(folder)
+        self.layout: SplitLayout = manifest.layout(split)
+        self.batch_size = batch_size or self.layout.lanes
+        if self.layout.lanes % self.batch_size:
+            raise ValueError(
+                f"LaneReader: batch_size must divide the number of lanes. Received: batch_size={batch_size} for "
+                f"{self.layout.lanes} lanes. Choose a divisor."
+            )
+        self._end = end
+        self._lengths = self.layout.lane_lengths()
+        self._lanes = [
+            read_records(
+                folder / f"Split-{split}" / lane_file(lane, self.layout.lanes),
+                manifest.window_length,
+                np.dtype(manifest.dtype).newbyteorder("<"),
+            )
+            for lane in range(self.layout.lanes)
+        ]
+
+    @property
+    def steps(self) -> int:
+        """Steps in one pass over the split."""
+        return self.layout.windows * (self.layout.lanes // self.batch_size)
+
+    def starts_lanes(self, step: int) -> bool:
+        """Whether the rows of this step do not continue those of the step before: states start at zero."""
+        return step % self.layout.windows == 0
+
+    def window(self, step: int) -> Window:
+        """Reads step `step`, 0 … steps - 1, in constant time."""
+        group, index = divmod(step, self.layout.windows)
+        rows = range(group * self.batch_size, (group + 1) * self.batch_size)
+        tokens = np.stack([self._lanes[row][index] for row in rows]).astype(np.int32)  # [batch, window_length + 1]
+        length = self.layout.window_length
+        positions = index * length + np.arange(length)
+        inputs = tokens[:, :-1]
+        return Window(
+            inputs=inputs,
+            targets=tokens[:, 1:],
+            reset=inputs == self._end,
+            weights=(positions < self._lengths[rows.start : rows.stop, None]).astype(np.float32),
+        )
+
+    def stream(self) -> np.ndarray:
+        """The whole token stream of the split, in its stored type [tokens]."""
+        pieces = [concatenate(lane, int(n)) for lane, n in zip(self._lanes, self._lengths, strict=True)]
+        # The last target of a lane is the first input of the next.
+        return np.concatenate([piece[:-1] for piece in pieces] + [pieces[-1][-1:]])

@@ -1,0 +1,129 @@
+"""Windows on disk: TFRecords of one fixed size, so that any of them is found by multiplication.
+
+A record is the TFRecord frame (length, masked CRC-32C of the length, data, masked CRC-32C of the data) around
+`window_length + 1` little-endian token ids; padding positions hold 0. As all records of a file have one size, NumPy maps
+the file as an array of structures, and `tf.data.FixedLengthRecordDataset(header_bytes=12, footer_bytes=4)` reads it too.
+Format: TensorFlow, `core/lib/io/record_writer.h`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import google_crc32c
+import numpy as np
+
+# Enough windows at a time for NumPy to be fast, few enough that memory does not depend on the corpus.
+_WINDOWS_AT_ONCE = 4096
+
+
+def token_dtype(vocabulary_size: int) -> np.dtype:
+    """Smallest of uint8, uint16 and uint32 that holds every id."""
+    return np.dtype(np.min_scalar_type(max(vocabulary_size - 1, 0))).newbyteorder("<")
+
+
+def record_dtype(window_length: int, dtype: np.dtype) -> np.dtype:
+    """Layout of one record."""
+    return np.dtype([("length", "<u8"), ("length_crc", "<u4"), ("tokens", dtype, window_length + 1), ("crc", "<u4")])
+
+
+def lane_file(lane: int, lanes: int) -> str:
+    """File name of a lane's shard."""
+    return f"lane-{lane:05d}-of-{lanes:05d}.tfrecord"
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C, rotated and offset as TFRecord asks (a CRC of data that holds CRCs is weak)."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+class LaneWriter:
+    """Writes one lane's tokens as overlapping windows; the file appears under its name only when complete.
+
+    Window w holds tokens w·L to w·L + L: the last token of a window is the first of the next. Use as a context manager;
+    an exception inside leaves nothing behind.
+
+    Args:
+        path: The file.
+        window_length: L, steps in a window.
+        windows: Number of windows the file shall have; what the tokens do not fill is 0.
+        dtype: Type of the stored ids.
+    """
+
+    def __init__(self, path: Path, window_length: int, windows: int, dtype: np.dtype) -> None:
+        self._path = path
+        # The name is the worker's own: a retried or doubled worker must not write into the same file.
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self._window_length = window_length
+        self._windows_left = windows
+        self._dtype = record_dtype(window_length, dtype)
+        self._pending = np.zeros(0, dtype)
+        self._length_crc = masked_crc(np.uint64(self._dtype["tokens"].itemsize).tobytes())
+
+    def __enter__(self) -> Self:
+        self._file = self._temporary.open("wb")
+        return self
+
+    def write(self, tokens: np.ndarray) -> None:
+        """Adds tokens to the lane."""
+        self._pending = np.concatenate([self._pending, tokens.astype(self._pending.dtype)])
+        whole = (len(self._pending) - 1) // self._window_length
+        if whole >= _WINDOWS_AT_ONCE:
+            self._flush(whole)
+
+    def _flush(self, windows: int) -> None:
+        length = self._window_length
+        for first in range(0, windows, _WINDOWS_AT_ONCE):
+            count = min(_WINDOWS_AT_ONCE, windows - first)
+            span = self._pending[first * length : (first + count) * length + 1]
+            records = np.zeros(count, self._dtype)
+            records["length"] = self._dtype["tokens"].itemsize
+            records["length_crc"] = self._length_crc
+            records["tokens"] = np.lib.stride_tricks.sliding_window_view(span, length + 1)[::length]
+            records["crc"] = [masked_crc(row.tobytes()) for row in records["tokens"]]
+            self._file.write(records.tobytes())
+        self._windows_left -= windows
+        self._pending = self._pending[windows * length :]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._file:
+            if kind is None:
+                missing = self._windows_left * self._window_length + 1 - len(self._pending)
+                self._pending = np.pad(self._pending, (0, missing))
+                self._flush(self._windows_left)
+        if kind is None:
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink()
+
+
+def read_records(path: Path, window_length: int, dtype: np.dtype) -> np.ndarray:
+    """Maps a lane's file: its windows as integers [windows, window_length + 1], read from disk when touched.
+
+    Raises:
+        ValueError: The file's size is not that of whole records.
+    """
+    layout = record_dtype(window_length, dtype)
+    size = path.stat().st_size
+    if size == 0 or size % layout.itemsize:
+        raise ValueError(
+            f"Lane file: size must be a multiple of {layout.itemsize} bytes (window_length={window_length}). "
+            f"Received: {path} of {size} bytes. It is damaged or of another configuration: run the transform stage again."
+        )
+    return np.memmap(path, dtype=layout, mode="r")["tokens"]
+
+
+def concatenate(windows: np.ndarray, predictions: int) -> np.ndarray:
+    """A lane's windows as its token stream: the `predictions` inputs and the last target, integers [predictions + 1]."""
+    length = windows.shape[1] - 1
+    whole, rest = divmod(predictions, length)
+    head = windows[:whole, :length].reshape(-1)
+    tail = windows[whole, : rest + 1] if rest else windows[whole - 1, length:]
+    return np.concatenate([head, tail])
+

@@ -1,0 +1,73 @@
+"""The fused recurrence for JAX: a custom VJP around two `lax.scan`s."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+
+from . import fused
+
+UNROLL = 4  # timesteps written out per turn of the loop: fewer kernel launches, the same numbers
+
+
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    inputs: tuple[Any, ...],
+    reverse: bool = False,
+    unroll: bool = False,
+) -> tuple[Any, Any]:
+    """Carry an array through time with `jax.lax.scan`.
+
+    Args:
+        step: `(carry, inputs_t) -> (carry, output_t)`.
+        carry: array.
+        inputs: arrays `[timesteps, …]` or None.
+        reverse: run from the last timestep to the first; outputs stay in the order of time.
+        unroll: write the whole loop out instead of `UNROLL` timesteps at a time.
+
+    Returns:
+        The last carry, and the outputs `[timesteps, …]`.
+    """
+    return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=True if unroll else UNROLL)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _fused(activation: str, unroll: bool, *arguments: Any) -> Any:
+    return fused.forward(scan, *arguments, activation=activation, unroll=unroll)
+
+
+def _fused_forward(activation: str, unroll: bool, projected: Any, *others: Any) -> tuple[Any, Any]:
+    states = fused.forward(scan, projected, *others, activation=activation, unroll=unroll)
+    return states, (states, *others)
+
+
+def _fused_backward(activation: str, unroll: bool, known: tuple[Any, ...], d_states: Any) -> tuple[Any, ...]:
+    gradients = fused.backward(scan, d_states, *known, activation=activation, unroll=unroll)
+    return (*gradients, None, None, None)  # reset, mask and recurrent_dropout_mask are constants
+
+
+_fused.defvjp(_fused_forward, _fused_backward)
+
+
+def recurrence(
+    projected: Any,
+    initial_state: Any,
+    recurrent_kernel: Any,
+    reset: Any,
+    mask: Any,
+    recurrent_dropout_mask: Any,
+    *,
+    activation: str,
+    unroll: bool,
+) -> Any:
+    """Return every state, with the fused gradient attached.
+
+    Args:
+        projected: float `[timesteps, batch, units]`; the other arguments as in `fused`.
+
+    Returns:
+        float `[timesteps, batch, units]`.
+    """
+    return _fused(activation, unroll, projected, initial_state, recurrent_kernel, reset, mask, recurrent_dropout_mask)

@@ -1,0 +1,1 @@
+"""How stages are described, wired, run and remembered. Knows no TensorFlow, Keras or Beam."""

@@ -1,0 +1,195 @@
+"""One typed configuration: every key, with its default, its range and what it means.
+
+`pipeline.config_file` reads it from a YAML file plus `--set a.b=VALUE` overrides, and says in words what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field, PositiveFloat, PositiveInt
+
+
+class Section(pydantic.BaseModel):
+    """A frozen part of the configuration that refuses keys it does not know."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PipelineConfig(Section):
+    """What the pipeline is called: names its root folder and the served model."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="a name of letters, digits, '_' and '-' that starts with a letter or a digit",
+    )
+
+
+class SplitsConfig(Section):
+    """Share of the corpus, in characters, that each split gets. They add up to 1."""
+
+    train: float = Field(default=0.9, gt=0, le=1)
+    eval: float = Field(default=0.05, gt=0, le=1)
+    test: float = Field(default=0.05, ge=0, le=1)
+
+    @pydantic.model_validator(mode="after")
+    def _add_up_to_one(self) -> SplitsConfig:
+        total = self.train + self.eval + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + eval + test must be 1; here they add up to {total:g}")
+        return self
+
+
+class ExampleGenConfig(Section):
+    """Where the corpus comes from and how it is split.
+
+    source: `inline:TEXT` (one document), `text:GLOB` (a document per file) or `package:NAME` (the Markdown files of an
+        installed Python package, a document per file).
+    """
+
+    source: str = Field(
+        pattern=r"^(?s:(inline|text|package):.+)$", description="inline:TEXT, text:GLOB or package:NAME"
+    )
+    splits: SplitsConfig | Literal["same"] = SplitsConfig()
+
+
+class BeamConfig(Section):
+    """Apache Beam options of a stage, under Beam's own names."""
+
+    runner: Literal["FnApiRunner"] = "FnApiRunner"
+    direct_num_workers: PositiveInt = 1
+    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
+
+
+class TransformConfig(Section):
+    """How text becomes tokens, and tokens become lanes of windows.
+
+    Each of the `lanes` streams of the train split is cut into windows of `window_length` steps. A character seen fewer
+    than `min_count` times in the train split becomes `<unk>`.
+    """
+
+    tokenizer: Literal["char"] = "char"
+    window_length: PositiveInt = 64
+    lanes: PositiveInt = 64
+    min_count: PositiveInt = 1
+    specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
+    beam: BeamConfig = BeamConfig()
+
+    @pydantic.field_validator("specials", mode="before")
+    @classmethod
+    def _tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @pydantic.model_validator(mode="after")
+    def _specials_fit(self) -> TransformConfig:
+        if "end" not in self.specials or len(set(self.specials)) != len(self.specials):
+            raise ValueError("specials must hold `end` (it opens and closes documents) and none of them twice")
+        if self.min_count > 1 and "unk" not in self.specials:
+            raise ValueError("min_count above 1 needs the special `unk` for the characters it removes")
+        return self
+
+
+class ModelConfig(Section):
+    """The network: `layers` VanillaRNN layers of `units`, then a readout."""
+
+    task: Literal["language_model"] = "language_model"
+    units: PositiveInt = 256
+    layers: PositiveInt = 2
+    activation: Literal["tanh", "relu", "sigmoid", "linear"] = "tanh"
+    stop: Literal["end_token"] = "end_token"
+
+
+class OptimizerConfig(Section):
+    """A Keras optimizer and its gradient clipping (at most one of the three)."""
+
+    name: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: PositiveFloat = 2e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    clipvalue: PositiveFloat | None = None
+    clipnorm: PositiveFloat | None = None
+    global_clipnorm: PositiveFloat | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_clip(self) -> OptimizerConfig:
+        given = [name for name in ("clipvalue", "clipnorm", "global_clipnorm") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"only one of clipvalue, clipnorm and global_clipnorm may be set; here {' and '.join(given)} are"
+            )
+        return self
+
+
+class TrainerConfig(Section):
+    """Stateful truncated back-propagation through time over the lanes of the train split.
+
+    batch_size: Lanes in one step; null means all of them. It must divide `transform.lanes`.
+    evaluate_every: Epochs between evaluations (and samples); the last epoch is always evaluated.
+    """
+
+    epochs: PositiveInt = 2
+    batch_size: PositiveInt | None = None
+    truncation_length: PositiveInt | None = None
+    update_interval: PositiveInt | None = None
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    evaluate_every: PositiveInt = 1
+    nan_policy: Literal["fail"] = "fail"
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+
+class BoundConfig(Section):
+    """The closed interval in which a metric has to lie."""
+
+    upper: float | None = None
+    lower: float | None = None
+
+
+class ThresholdsConfig(Section):
+    """Bounds on the metrics of the eval split; a model outside one is not blessed."""
+
+    nats: BoundConfig = BoundConfig()
+    bits_per_char: BoundConfig = BoundConfig()
+    perplexity: BoundConfig = BoundConfig()
+
+
+class EvaluatorConfig(Section):
+    """What a model has to reach, and how much the report shows.
+
+    show_probabilities: Number of steps, from the start of the eval split, whose p(next token) the report tabulates.
+    """
+
+    thresholds: ThresholdsConfig = ThresholdsConfig()
+    show_probabilities: int = Field(default=0, ge=0, le=100)
+
+
+class PusherConfig(Section):
+    """keep: Newest versions that stay in the serving folder; null keeps all."""
+
+    keep: PositiveInt | None = None
+
+
+class Config(Section):
+    """The whole configuration, one section per stage, plus `pipeline` and `model`."""
+
+    pipeline: PipelineConfig
+    example_gen: ExampleGenConfig
+    transform: TransformConfig = TransformConfig()
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    pusher: PusherConfig = PusherConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        lanes, batch_size = self.transform.lanes, self.trainer.batch_size
+        if batch_size is not None and lanes % batch_size:
+            raise ValueError(f"trainer.batch_size must divide transform.lanes={lanes}; received {batch_size}")
+        for key in ("truncation_length", "update_interval"):
+            value = getattr(self.trainer, key)
+            if value not in (None, self.transform.window_length):
+                raise ValueError(
+                    f"trainer.{key} must equal transform.window_length={self.transform.window_length} "
+                    f"(or be left out); received {value}"
+                )
+        return self

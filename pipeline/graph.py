@@ -1,0 +1,65 @@
+"""The one visible wiring of the stages: which run, in which order. An output reaches the later inputs of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.stage import Stage
+
+
+def stages() -> tuple[type[Stage], ...]:
+    """Returns the stages of the pipeline, each after the stages whose outputs it reads.
+
+    Their modules are light: TensorFlow and Beam are imported when a stage runs.
+    """
+    from components.evaluator.stage import Evaluator
+    from components.example_gen.stage import ExampleGen
+    from components.exporter.stage import Exporter
+    from components.infra_validator import InfraValidator
+    from components.pusher import Pusher
+    from components.trainer.stage import Trainer
+    from components.transform.stage import Transform
+
+    return (
+        ExampleGen,  # → examples
+        Transform,  # examples → transform_graph, transformed_examples
+        Trainer,  # transform_graph, transformed_examples → model
+        Evaluator,  # model, transform_graph, transformed_examples → evaluation, blessing
+        Exporter,  # model, transform_graph → exported_model
+        InfraValidator,  # exported_model → infra_blessing
+        Pusher,  # exported_model, blessing, infra_blessing → pushed_model
+    )
+
+
+def producers(stages: Sequence[type[Stage]]) -> dict[str, type[Stage]]:
+    """Maps each output key to the stage that writes it, and checks the wiring.
+
+    Raises:
+        TypeError: A name is given twice, or an input has no earlier output of its name and type.
+    """
+    made: dict[str, type[Stage]] = {}
+    names: set[str] = set()
+    for stage in stages:
+        name = stage.stage_name()
+        if name in names:
+            raise TypeError(f"Graph: stages must differ in name. Received: {name!r} twice.")
+        names.add(name)
+        for key, wanted in stage.inputs.items():
+            if key not in made:
+                raise TypeError(
+                    f"Graph: each input must be the output of an earlier stage. Received: {name}.{key}. "
+                    f"Outputs before {name}: {', '.join(made) or 'none'}."
+                )
+            found = made[key].outputs[key]
+            if found is not wanted:
+                raise TypeError(
+                    f"Graph: input and output must be of one type. Received: {name}.{key} is {wanted.__name__}, "
+                    f"{made[key].stage_name()} writes {found.__name__}."
+                )
+        for key in stage.outputs:
+            if key in made:
+                raise TypeError(
+                    f"Graph: an output must have one stage. Received: {key!r} of {made[key].stage_name()} and {name}."
+                )
+            made[key] = stage
+    return made

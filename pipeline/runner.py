@@ -1,0 +1,172 @@
+"""The local runner: which stages of a graph run, in which order, on which inputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from pipeline import graph
+from pipeline.config import Config
+from pipeline.errors import UsageError, did_you_mean
+from pipeline.fingerprint import digest_folder
+from pipeline.metadata import Execution, MetadataStore, StoredArtifact
+from pipeline.session import TEMPORARY, Listener, Session, execution_folders
+from pipeline.stage import Stage
+from pipeline.summary import RunSummary
+
+
+def run(
+    stages: Sequence[type[Stage]],
+    config: Config,
+    root: Path,
+    *,
+    from_stage: str | None = None,
+    to_stage: str | None = None,
+    force: Collection[str] = (),
+    on_event: Listener = lambda result: None,
+    config_path: str = "",
+) -> RunSummary:
+    """Runs the pipeline; what an earlier run did with the same fingerprint is not done again.
+
+    Args:
+        stages: In topological order.
+        config: The whole configuration.
+        root: Root folder; created when missing.
+        from_stage: Stages before it do not run: their newest outputs are used, whatever made them.
+        to_stage: Stages after it do not run.
+        force: Stages that run even if nothing changed.
+        on_event: Called with each stage's result, and before that with status `running` if it does run.
+        config_path: Where the configuration came from, for the lineage store.
+
+    Returns:
+        What happened. A failing stage raises nothing here: its exception is in the summary.
+
+    Raises:
+        UsageError: A stage name is unknown, the root cannot be written, or `from_stage` lacks earlier outputs.
+    """
+    names = [stage.stage_name() for stage in stages]
+    first = _position(from_stage, names, "--from") if from_stage else 0
+    last = _position(to_stage, names, "--to") if to_stage else len(names) - 1
+    for name in force:
+        _position(name, names, "--force")
+    if last < first:
+        raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
+    producers = graph.producers(stages)
+    with _open(root) as store:
+        made_now = {key for stage in stages[first : last + 1] for key in stage.outputs}
+        earlier = {stage.stage_name(): store.newest_execution(stage.stage_name()) for stage in stages[:first]}
+        for stage in stages[first : last + 1]:
+            for key in stage.inputs:
+                if key not in made_now:
+                    _require(earlier[producers[key].stage_name()], key, producers[key], f"--from {from_stage}")
+        session = Session(config, store, on_event, config_path)
+        for position, stage in enumerate(stages):
+            if position < first:
+                session.skip(stage.stage_name(), earlier[stage.stage_name()])
+            elif position > last or session.over:
+                session.skip(stage.stage_name())
+            else:
+                inputs = {key: session.artifacts[key] for key in stage.inputs}
+                session.run(stage, inputs, forced=stage.stage_name() in force)
+        return session.finish()
+
+
+def run_stage(
+    stages: Sequence[type[Stage]],
+    name: str,
+    config: Config,
+    root: Path,
+    *,
+    inputs: Mapping[str, Path] | None = None,
+    on_event: Listener = lambda result: None,
+    config_path: str = "",
+) -> RunSummary:
+    """Runs one stage on given folders; an input that is not given is the newest output of its key in the root.
+
+    Raises:
+        UsageError: As `run`; an input key is unknown, or its folder is missing.
+    """
+    given = dict(inputs or {})
+    names = [stage.stage_name() for stage in stages]
+    stage = stages[_position(name, names, "NAME")]
+    producers = graph.producers(stages)
+    for key, path in given.items():
+        if key not in stage.inputs:
+            known = ", ".join(stage.inputs) or "none"
+            raise UsageError(
+                f"Runner: --input must name an input of {name}. Received: {key}={str(path)!r}."
+                f"{did_you_mean(key, stage.inputs)} Inputs of {name}: {known}."
+            )
+        if not path.is_dir():
+            raise UsageError(f"Runner: --input must be an existing folder. Received: {key}={str(path)!r}.")
+    with _open(root) as store:
+        artifacts: dict[str, StoredArtifact] = {}
+        for key, kind in stage.inputs.items():
+            if key in given:
+                path = given[key].resolve()
+                artifacts[key] = StoredArtifact(kind.__name__, path, digest_folder(path))
+            else:
+                previous = store.newest_execution(producers[key].stage_name())
+                artifacts[key] = _require(previous, key, producers[key], f"stage {name}").outputs[key]
+        session = Session(config, store, on_event, config_path)
+        session.run(stage, artifacts, forced=False)
+        return session.finish()
+
+
+def _position(name: str, names: Sequence[str], what: str) -> int:
+    if name not in names:
+        raise UsageError(
+            f"Runner: {what} must be a stage. Received: {name!r}.{did_you_mean(name, names)} "
+            f"Stages: {', '.join(names)}."
+        )
+    return names.index(name)
+
+
+def _require(previous: Execution | None, key: str, producer: type[Stage], what: str) -> Execution:
+    name = producer.stage_name()
+    if previous is None or key not in previous.outputs:
+        raise UsageError(f"Runner: {what} needs {key!r}, which {name} makes and has not made here. Run {name} first.")
+    if not previous.outputs[key].path.is_dir():
+        raise UsageError(
+            f"Runner: {what} needs {key!r}, whose folder is gone. Received: {str(previous.outputs[key].path)!r}. "
+            f"Run {name} again."
+        )
+    return previous
+
+
+def _open(root: Path) -> MetadataStore:
+    """Makes sure that the root can be written, removes what dead processes left, and opens the store."""
+    try:
+        root = root.resolve()
+        (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        probe = root / TEMPORARY / f"probe-{os.getpid()}"
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+        store = MetadataStore(root)
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"Runner: --root must be a folder that can be written ({reason}). Received: {str(root)!r}."
+        ) from error
+    try:
+        _sweep(root, store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _sweep(root: Path, store: MetadataStore) -> None:
+    """Removes the folders of executions that never completed and no longer run."""
+    store.fail_dead_executions()
+    running, failed = store.execution_ids("running"), store.execution_ids("failed", "not_blessed")
+    for folder in (root / TEMPORARY).iterdir():
+        execution = folder.name.rpartition("-")[2]
+        if not folder.name.startswith("probe-") and not (execution.isdigit() and int(execution) in running):
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in execution_folders(root):  # killed between the rename and the registration
+        if int(folder.name) in failed:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,157 @@
+"""One run in progress: runs or reuses each stage, keeps its outputs whole or absent, and remembers what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.errors import NotBlessed
+from pipeline.fingerprint import hash_ingredients, ingredients
+from pipeline.metadata import Execution, MetadataStore, StoredArtifact
+from pipeline.stage import Stage
+from pipeline.summary import RunSummary, StageResult
+
+Listener = Callable[[StageResult], None]
+TEMPORARY = ".tmp"
+
+
+class Session:
+    """One run in progress: what each stage came to, and the artifacts so far.
+
+    Attributes:
+        artifacts: Output key → the artifact that later stages read.
+        over: A stage failed or refused the model, so nothing more runs.
+    """
+
+    def __init__(self, config: Config, store: MetadataStore, on_event: Listener, config_path: str) -> None:
+        self.artifacts: dict[str, StoredArtifact] = {}
+        self.over = False
+        self._config = config
+        self._store = store
+        self._root = store.root
+        self._on_event = on_event
+        self._results: list[StageResult] = []
+        self._status = "succeeded"
+        self._reasons: list[str] = []
+        self._exception: Exception | None = None
+        self._run_id = store.start_run(config_path, config.model_dump(mode="json"))
+
+    def skip(self, name: str, previous: Execution | None = None) -> None:
+        """Uses the outputs of an earlier execution, if given, without running the stage."""
+        self._record(name, "skipped", 0.0, previous if previous is not None and previous.is_whole() else None)
+
+    def run(self, stage_class: type[Stage], inputs: Mapping[str, StoredArtifact], forced: bool) -> None:
+        """Runs a stage, or finds that an execution of the same fingerprint will do."""
+        name, clock = stage_class.stage_name(), time.perf_counter()
+        try:
+            stage = stage_class.from_config(self._config)
+            parts = ingredients(stage, {key: artifact.digest for key, artifact in inputs.items()}, self._root)
+            execution, status = None if forced else self._find(stage, hash_ingredients(parts)), "cached"
+            if execution is None:
+                self._on_event(StageResult(name, "running"))
+                execution, status = self._execute(stage, parts, inputs), "ran"
+        except NotBlessed as error:
+            self.over, self._status, self._reasons = True, "not_blessed", error.reasons
+            self._record(name, "skipped", time.perf_counter() - clock)
+        except Exception as error:
+            self.over, self._status, self._exception = True, "failed", error
+            self._record(name, "failed", time.perf_counter() - clock)
+        except BaseException:  # the user's Ctrl-C, above all
+            self._record(name, "failed", time.perf_counter() - clock)
+            self._store.finish_run(self._run_id, "failed")
+            raise
+        else:
+            self._record(name, status, time.perf_counter() - clock, execution)
+
+    def finish(self) -> RunSummary:
+        """Closes the run."""
+        self._store.finish_run(self._run_id, self._status)
+        results = tuple(self._results)
+        return RunSummary(self._status, self._run_id, self._root, results, tuple(self._reasons), self._exception)
+
+    def _record(self, name: str, status: str, seconds: float, execution: Execution | None = None) -> None:
+        outputs = execution.outputs if execution else {}
+        self.artifacts.update(outputs)
+        execution_id = execution.id if execution else None
+        self._store.record_stage(self._run_id, len(self._results), name, status, seconds, execution_id)
+        paths = {key: artifact.path for key, artifact in outputs.items()}
+        self._results.append(StageResult(name, status, seconds, paths, execution_id))
+        self._on_event(self._results[-1])
+
+    def _find(self, stage: Stage, key: str) -> Execution | None:
+        found = self._store.newest_execution(stage.stage_name(), key)
+        if found is None or not found.is_whole():
+            return None
+        return found if stage.reusable({name: artifact.path for name, artifact in found.outputs.items()}) else None
+
+    def _execute(self, stage: Stage, parts: dict[str, Any], inputs: Mapping[str, StoredArtifact]) -> Execution:
+        """Runs the stage in a temporary folder that one rename turns into its outputs."""
+        name, started, clock = stage.stage_name(), time.time(), time.perf_counter()
+        above = max((int(folder.name) for folder in execution_folders(self._root)), default=0)
+        execution_id = self._store.start_execution(name, hash_ingredients(parts), above)
+        folder = self._root / TEMPORARY / f"{os.getpid()}-{name}-{execution_id}"
+        try:
+            paths = {output: folder / output for output in stage.outputs}
+            for path in paths.values():
+                path.mkdir(parents=True)
+            stage.run({key: artifact.path for key, artifact in inputs.items()}, paths, self._root)
+            for output, path in paths.items():
+                if not path.is_dir() or not any(path.iterdir()):
+                    raise RuntimeError(
+                        f"Runner: a stage must fill each output. Received: {name} left {output!r} empty."
+                    )
+            digests = {output: digest_folder(path) for output, path in paths.items()}
+            seconds = time.perf_counter() - clock
+            record = {
+                "id": execution_id,
+                "fingerprint": hash_ingredients(parts),
+                **parts,
+                "outputs": digests,
+                "started": started,
+                "seconds": round(seconds, 3),
+            }
+            final = self._root / name / str(execution_id)
+            _publish(folder, final, json.dumps(record, indent=2, sort_keys=True) + "\n")
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            state = "not_blessed" if isinstance(error, NotBlessed) else "failed"
+            text = str(error) or type(error).__name__
+            self._store.fail_execution(execution_id, time.perf_counter() - clock, text, state)
+            raise
+        outputs = {
+            output: StoredArtifact(kind.__name__, final / output, digests[output])
+            for output, kind in stage.outputs.items()
+        }
+        self._store.complete_execution(execution_id, seconds, inputs, outputs)
+        return Execution(execution_id, name, outputs)
+
+
+def _publish(folder: Path, final: Path, record: str) -> None:
+    """Writes the marker last and renames the folder: its outputs appear together, or not at all."""
+    with (folder / "execution.json").open("w", encoding="utf-8") as stream:
+        stream.write(record)
+        stream.flush()
+        os.fsync(stream.fileno())
+    final.parent.mkdir(exist_ok=True)
+    _sync(folder)
+    folder.rename(final)
+    _sync(final.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def execution_folders(root: Path) -> list[Path]:
+    """Lists the folders of executions below a root, registered or not."""
+    return [file.parent for file in root.glob("*/*/execution.json") if file.parent.name.isdigit()]
