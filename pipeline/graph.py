@@ -15,7 +15,7 @@ def stages() -> tuple[type[Stage], ...]:
     from components.evaluator.stage import Evaluator
     from components.example_gen.stage import ExampleGen
     from components.exporter.stage import Exporter
-    from components.infra_validator import InfraValidator
+    from components.infra_validator.stage import InfraValidator
     from components.pusher import Pusher
     from components.trainer.stage import Trainer
     from components.transform.stage import Transform

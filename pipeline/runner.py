@@ -76,10 +76,10 @@ def run(
 
 def run_stage(
     stages: Sequence[type[Stage]],
-    name: str,
     config: Config,
     root: Path,
     *,
+    name: str,
     inputs: Mapping[str, Path] | None = None,
     on_event: Listener = lambda result: None,
     config_path: str = "",

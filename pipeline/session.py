@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import NotBlessed
-from pipeline.fingerprint import hash_ingredients, ingredients
+from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult

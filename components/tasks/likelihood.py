@@ -45,7 +45,7 @@ class Likelihood:
         return {
             "nats": self.nats,
             "bits_per_char": self.nats / math.log(2),
-            "perplexity": math.exp(self.nats) if self.nats < 700 else math.inf,
+            "perplexity": math.exp(min(self.nats, 700.0)),
             "tokens": self.tokens,
         }
 

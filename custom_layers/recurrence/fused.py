@@ -10,9 +10,19 @@ from typing import Any
 import keras
 from keras import ops
 
+
+def _tanh(a: Any) -> Any:
+    """Compute tanh in the dtype of a; `keras.ops.tanh` rounds float64 to float32 on JAX."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.numpy.tanh(a)
+    return ops.tanh(a)
+
+
 # name → (activation of a, its derivative expressed in the output h)
 ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "tanh": (ops.tanh, lambda h: 1 - h * h),
+    "tanh": (_tanh, lambda h: 1 - h * h),
     "relu": (ops.relu, lambda h: ops.cast(h > 0, h.dtype)),
     "sigmoid": (ops.sigmoid, lambda h: h * (1 - h)),
     "hard_sigmoid": (ops.hard_sigmoid, lambda h: ops.cast(ops.logical_and(h > 0, h < 1), h.dtype) / 6),

@@ -33,22 +33,26 @@ def scan(
     return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=True if unroll else UNROLL)
 
 
+# All three are compiled functions, so that eager calls do not compile their loops anew each time.
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _fused(activation: str, unroll: bool, *arguments: Any) -> Any:
     return fused.forward(scan, *arguments, activation=activation, unroll=unroll)
 
 
+@partial(jax.jit, static_argnums=(0, 1))
 def _fused_forward(activation: str, unroll: bool, projected: Any, *others: Any) -> tuple[Any, Any]:
     states = fused.forward(scan, projected, *others, activation=activation, unroll=unroll)
     return states, (states, *others)
 
 
+@partial(jax.jit, static_argnums=(0, 1))
 def _fused_backward(activation: str, unroll: bool, known: tuple[Any, ...], d_states: Any) -> tuple[Any, ...]:
     gradients = fused.backward(scan, d_states, *known, activation=activation, unroll=unroll)
     return (*gradients, None, None, None)  # reset, mask and recurrent_dropout_mask are constants
 
 
 _fused.defvjp(_fused_forward, _fused_backward)
+_compiled = jax.jit(_fused, static_argnums=(0, 1))
 
 
 def recurrence(
@@ -70,4 +74,4 @@ def recurrence(
     Returns:
         float `[timesteps, batch, units]`.
     """
-    return _fused(activation, unroll, projected, initial_state, recurrent_kernel, reset, mask, recurrent_dropout_mask)
+    return _compiled(activation, unroll, projected, initial_state, recurrent_kernel, reset, mask, recurrent_dropout_mask)

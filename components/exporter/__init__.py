@@ -1,0 +1,1 @@
+"""Exporter: the trained model as a TensorFlow SavedModel that takes and gives text."""

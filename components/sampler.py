@@ -1,0 +1,117 @@
+"""Generates from and scores with a served model: what `sample` and `score` on the command line call."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+
+# Streaming asks for this many characters at a time.
+_STREAMED_AT_ONCE = 16
+
+
+def version_folder(model: Path) -> Path:
+    """The folder of a SavedModel: `model` itself, or its newest integer version.
+
+    Raises:
+        UsageError: There is no model.
+    """
+    if (model / "saved_model.pb").is_file():
+        return model
+    versions = [path for path in model.glob("*") if path.name.isdecimal() and (path / "saved_model.pb").is_file()]
+    if not versions:
+        raise UsageError(
+            f"--model must be the folder of a served model, or of one of its versions. Received: {model}, which "
+            f"{'holds no saved_model.pb' if model.is_dir() else 'is no folder'}. `run` prints where it pushes to."
+        )
+    return max(versions, key=lambda path: int(path.name))
+
+
+def load_signatures(model: Path) -> dict[str, Any]:
+    """Loads a SavedModel and returns its signatures; they keep it alive."""
+    folder = version_folder(model)
+    # Imported here, after the check of the folder: TensorFlow takes seconds.
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    return {name: _Bound(loaded, function) for name, function in loaded.signatures.items()}
+
+
+class _Bound:
+    """A signature and the model it belongs to, whose variables it refers to weakly."""
+
+    def __init__(self, model: Any, function: Any) -> None:
+        self._model = model
+        self._function = function
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self._function(**inputs)
+
+
+def sample(
+    model: Path,
+    prompt: str = "",
+    length: int = 500,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+    seed: int | None = None,
+    num: int = 1,
+    stream: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Generates texts from a served model.
+
+    Args:
+        model: Folder of the served model or of one of its versions.
+        prompt: Start of the text.
+        length: Characters to generate at most.
+        temperature, top_k, top_p: See `components.sampling.sample`.
+        greedy: Take the most likely character at each step.
+        seed: Seed of the first text, the next one has seed + 1; None draws one. Same seed, same text.
+        num: How many texts.
+        stream: Called with each new piece of the text, the prompt first; needs num=1.
+
+    Returns:
+        Each prompt with its continuation.
+    """
+    signatures = load_signatures(model)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+
+    def generate(prompts: list[str], max_length: int) -> tuple[list[str], list[bool]]:
+        import tensorflow as tf
+
+        outputs = signatures["generate"](
+            prompt=tf.constant(prompts),
+            max_length=tf.constant([max_length]),
+            temperature=tf.constant([0.0 if greedy else temperature]),
+            top_k=tf.constant([top_k]),
+            top_p=tf.constant([top_p]),
+            seed=tf.constant([seed + i for i in range(num)], tf.int64),
+        )
+        return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["finished"].numpy().tolist()
+
+    if stream is None:
+        return generate([prompt] * num, length)[0]
+    text, finished, left = prompt, False, length
+    stream(prompt)
+    while left > 0 and not finished:
+        (longer,), (finished,) = generate([text], min(left, _STREAMED_AT_ONCE))
+        stream(longer[len(text) :])
+        text, left = longer, left - _STREAMED_AT_ONCE
+    return [text]
+
+
+def score(model: Path, text: str) -> dict[str, float | int]:
+    """The likelihood of a text as one document: nats and bits_per_char per token, perplexity, tokens."""
+    signatures = load_signatures(model)
+    import tensorflow as tf
+
+    outputs = signatures["score"](text=tf.constant([text]))
+    tokens = int(outputs["tokens"][0])
+    nats = -float(outputs["log_prob"][0]) / tokens
+    return {"nats": nats, "bits_per_char": nats / math.log(2), "perplexity": math.exp(min(nats, 700.0)), "tokens": tokens}

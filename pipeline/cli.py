@@ -1,0 +1,279 @@
+"""The command line: what can be asked, how a request reaches the pipeline, and which exit code answers it."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.errors import UsageError, did_you_mean
+
+# Heavy modules (and pydantic) are imported by the commands that need them: `--help` answers at once.
+
+RECIPES = Path(__file__).resolve().parents[1] / "configs"
+DONE, STAGE_FAILED, BAD_USAGE, NOT_BLESSED = 0, 1, 2, 3
+INTERRUPTED, BROKEN_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments; `sys.argv[1:]` when None.
+
+    Returns:
+        The exit code: 0 done, 1 a stage (or a model) failed, 2 bad usage or config, 3 not blessed.
+    """
+    _quiet_environment()
+    arguments = argparse.Namespace()
+    try:
+        _parser().parse_args(argv, arguments)
+        code = int(arguments.command(arguments))
+        sys.stdout.flush()
+        return code
+    except SystemExit as error:  # argparse, after --help
+        return int(error.code or 0)
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough. The interpreter must not fail on the rest when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return INTERRUPTED
+    except Exception as error:
+        return _report(error, getattr(arguments, "debug", False))
+
+
+def _quiet_environment() -> None:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character of a text shows its escape, rather than ending the command.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Prints an error as one readable message and returns its exit code."""
+    if debug:
+        traceback.print_exception(error)
+    text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+    sys.stderr.write(f"error: {text}\n")
+    return BAD_USAGE if isinstance(error, UsageError) else STAGE_FAILED
+
+
+# ---- Commands -------------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipeline import console, graph, runner
+    from pipeline.config_file import load_config
+
+    config_path = _recipe(arguments.config)
+    config = load_config(config_path, arguments.set)
+    root = arguments.root or Path("runs") / config.pipeline.name
+    what = (graph.stages(), config, root)
+    if arguments.one_stage:
+        start = functools.partial(
+            runner.run_stage, *what, name=arguments.name, inputs=dict(map(_key_path, arguments.input))
+        )
+    else:
+        start = functools.partial(
+            runner.run, *what, from_stage=arguments.from_stage, to_stage=arguments.to_stage, force=arguments.force
+        )
+    start = functools.partial(start, config_path=str(config_path))
+    summary = console.show_run(start, f"{config.pipeline.name}: {config_path} → {root}", arguments.json)
+    if summary.exception is not None:
+        return _report(summary.exception, arguments.debug)
+    return NOT_BLESSED if summary.status == "not_blessed" else DONE
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    _check_sampling(arguments)
+    from components.sampler import sample
+    from pipeline import console
+
+    texts = sample(
+        model=arguments.model,
+        prompt=arguments.prompt,
+        length=arguments.length,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        greedy=arguments.greedy,
+        seed=arguments.seed,
+        num=arguments.num,
+        stream=console.show_piece if arguments.stream else None,
+    )
+    console.say("" if arguments.stream else "\n\n".join(texts))
+    return DONE
+
+
+def _check_sampling(arguments: argparse.Namespace) -> None:
+    rules = {
+        "length": (arguments.length >= 0, "be >= 0"),
+        "temperature": (0 <= arguments.temperature < math.inf, "be >= 0 and finite"),
+        "top_k": (arguments.top_k >= 0, "be >= 0 (0: no limit)"),
+        "top_p": (0 < arguments.top_p <= 1, "be > 0 and <= 1"),
+        "num": (arguments.num >= 1, "be >= 1"),
+        "stream": (not arguments.stream or arguments.num == 1, "come with one text: leave out --num"),
+    }
+    try:
+        arguments.prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"sample: --prompt must be UTF-8. Received: {arguments.prompt!r}.") from error
+    for name, (holds, rule) in rules.items():
+        if not holds:
+            raise UsageError(f"sample: --{name.replace('_', '-')} must {rule}. Received: {getattr(arguments, name)}.")
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    try:
+        content = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"score: FILE must be readable ({error.strerror}). Received: {arguments.file!r}.") from error
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"score: FILE must be UTF-8; byte {error.start} is not. Received: {arguments.file!r}."
+        ) from error
+    from components.sampler import score
+    from pipeline import console
+
+    console.show_score(score(model=arguments.model, text=text), arguments.json)
+    return DONE
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from pipeline import console
+
+    if arguments.root is not None and not arguments.root.is_dir():
+        raise UsageError(f"runs: --root must be an existing folder. Received: {str(arguments.root)!r}.")
+    roots = [arguments.root] if arguments.root is not None else sorted(Path("runs").glob("*/"))
+    console.show_runs(roots, arguments.json)
+    return DONE
+
+
+def _stages(arguments: argparse.Namespace) -> int:
+    from pipeline import console, graph
+
+    console.show_stages(graph.stages())
+    return DONE
+
+
+def _configs(arguments: argparse.Namespace) -> int:
+    from pipeline import console
+
+    console.show_recipes(sorted(RECIPES.glob("*.yaml")))
+    return DONE
+
+
+def _recipe(name: str) -> Path:
+    """Returns the path itself, or the recipe of that name in configs/."""
+    path = Path(name)
+    if path.is_file() or "/" in name:
+        return path
+    recipe = RECIPES / f"{path.stem if path.suffix in ('.yaml', '.yml') else name}.yaml"
+    if recipe.is_file() and not path.suffix:
+        return recipe
+    known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+    raise UsageError(
+        f"Config: --config must be a file, or the name of a recipe. Received: {name!r}."
+        f"{did_you_mean(recipe.stem, known)} Recipes: {', '.join(known)}."
+    )
+
+
+def _key_path(text: str) -> tuple[str, Path]:
+    key, equals, path = text.partition("=")
+    if not (key and equals and path):
+        raise UsageError(
+            f"--input must be KEY=PATH. Received: {text!r}. Example: --input model=runs/hello/trainer/3/model"
+        )
+    return key, Path(path)
+
+
+# ---- Parser ---------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are a `UsageError` with the nearest known name, instead of a usage page."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ""
+        raise UsageError(f"{self.prog}: {message}.{hint} See {self.prog} --help.")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="run_pipeline.py",
+        description="Turns corpora into trained, validated, served recurrent networks.",
+        epilog="Exit codes: 0 done; 1 a stage failed; 2 bad usage or config; 3 not blessed (nothing pushed).",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.set_defaults(command=function)
+        added.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return added
+
+    run = command("run", _run, "Run the pipeline; what is unchanged since an earlier run is not done again.")
+    _add_config(run)
+    run.add_argument("--from", dest="from_stage", metavar="S", help="first stage to run; earlier outputs are reused")
+    run.add_argument("--to", dest="to_stage", metavar="S", help="last stage to run")
+    run.add_argument("--force", action="append", default=[], metavar="S", help="run S even if unchanged (repeatable)")
+    run.set_defaults(one_stage=False)
+
+    stage = command("stage", _run, "Run one stage; inputs that are not given are the newest ones in the root.")
+    stage.add_argument("name", metavar="NAME", help="a name from the command `stages`")
+    _add_config(stage)
+    stage.add_argument("--input", action="append", default=[], metavar="KEY=PATH", help="an input folder (repeatable)")
+    stage.set_defaults(one_stage=True)
+
+    sample = command("sample", _sample, "Sample text from a pushed model.")
+    _add_model(sample)
+    sample.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
+    sample.add_argument("--length", type=int, default=500, metavar="N", help="most characters to add (default: 500)")
+    sample.add_argument("--temperature", type=float, default=1.0, metavar="X", help="default: 1; below 1 is bolder")
+    sample.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest (default: 0, all)")
+    sample.add_argument("--top-p", type=float, default=1.0, metavar="P", help="only the likeliest that make up P")
+    sample.add_argument("--greedy", action="store_true", help="always the likeliest character")
+    sample.add_argument("--seed", type=int, metavar="S", help="same seed, same text")
+    sample.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default: 1)")
+    sample.add_argument("--stream", action="store_true", help="show the text as it comes")
+
+    score = command("score", _score, "Tell how well a pushed model predicts a text.")
+    _add_model(score)
+    score.add_argument("file", nargs="?", default="-", metavar="FILE", help="UTF-8 text; - (default) is standard input")
+    score.add_argument("--json", action="store_true", help="print one JSON object")
+
+    runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
+    runs.add_argument("--root", type=Path, metavar="DIR", help="root folder (default: all of runs/*)")
+    runs.add_argument("--json", action="store_true", help="print one JSON object")
+    command("stages", _stages, "List the stages: name, inputs → outputs, what each does.")
+    command("configs", _configs, "List the recipes that --config knows by name.")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="quickstart", metavar="F", help="YAML file or recipe (default: quickstart)")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    text = "model folder (its newest version), or a version folder"
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)

@@ -1,0 +1,181 @@
+"""What the commands print: progress and result of a run, scores, and the lists of runs, stages and recipes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.metadata import FILE_NAME, MetadataStore, RunRecord
+from pipeline.stage import Stage
+from pipeline.summary import RunSummary, StageResult
+
+Start = Callable[..., RunSummary]
+
+
+def show_run(start: Start, title: str, as_json: bool = False) -> RunSummary:
+    """Starts a run and shows its progress and result; with `as_json` on stderr, and the JSON object on stdout.
+
+    Args:
+        start: Runs with the listener it is given as `on_event`.
+        title: First line.
+        as_json: Whether stdout is for the JSON object alone.
+    """
+    untold = [title]  # until something happens: a refused request shows its message alone
+
+    def listen(result: StageResult) -> None:
+        while untold:
+            say(untold.pop())
+        _show_stage(result)
+
+    with _stdout_to_stderr() if as_json else contextlib.nullcontext():
+        summary = start(on_event=listen)
+        _show_result(summary)
+    if as_json:
+        print(json.dumps(summary.to_json(), ensure_ascii=False))
+    return summary
+
+
+def say(text: str = "") -> None:
+    """Prints a line at once, also when stdout is a file."""
+    print(text, flush=True)
+
+
+def show_piece(text: str) -> None:
+    """Prints a piece of a text at once, without a line break."""
+    print(text, end="", flush=True)
+
+
+def _show_stage(result: StageResult) -> None:
+    if result.status == "running":
+        say(f"  {result.name} …")
+    else:
+        seconds = _duration(result.seconds) if result.seconds >= 0.05 else ""
+        say(f"  {result.name:<18}{result.status:<8}{seconds}".rstrip())
+
+
+def _show_result(summary: RunSummary) -> None:
+    for key, file in (("evaluation", "report.txt"), ("infra_blessing", "sample.txt")):
+        path = summary.output(key, file)
+        if path is not None:
+            say(f"\n--- {key.replace('_', ' ')}: {path}")
+            say(path.read_text("utf-8", errors="replace").rstrip("\n"))
+    if summary.status == "not_blessed":
+        say("\nNot blessed, nothing pushed:")
+        for reason in summary.reasons:
+            say(f"  {reason}")
+    pushed = summary.pushed_model()
+    if pushed is not None:
+        say(f"\nPushed: {pushed}")
+        say(f"Try:    python run_pipeline.py sample --model {shlex.quote(_short(Path(pushed).parent))} --stream")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Sends what this process, its libraries and its children print on stdout to stderr."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def show_score(values: Mapping[str, Any], as_json: bool) -> None:
+    """Shows nats, bits_per_char, perplexity and tokens."""
+    if as_json:
+        print(json.dumps(dict(values)))
+        return
+    for name, value in values.items():
+        print(f"{name:<15}{value:.6f}" if isinstance(value, float) else f"{name:<15}{value}")
+
+
+def show_runs(roots: Sequence[Path], as_json: bool) -> None:
+    """Shows the runs of each root that has any, oldest first."""
+    found: list[tuple[Path, RunRecord]] = []
+    for root in roots:
+        if (root / FILE_NAME).is_file():
+            with MetadataStore(root, read_only=True) as store:
+                found += [(root, record) for record in store.runs()]
+    if as_json:
+        print(json.dumps({"runs": [_run_json(root, record) for root, record in found]}, ensure_ascii=False))
+        return
+    rows = [
+        (
+            str(root),
+            str(record.id),
+            _moment(record.started),
+            "" if record.seconds is None else _duration(record.seconds),
+            record.state,
+            _count(record),
+            record.config_path,
+        )
+        for root, record in found
+    ]
+    if not rows:
+        print("No runs yet.")
+        return
+    _show_table([("root", "run", "started", "time", "status", "stages", "config"), *rows])
+
+
+def _run_json(root: Path, record: RunRecord) -> dict[str, Any]:
+    return {
+        "root": str(root.resolve()),
+        "run_id": record.id,
+        "started": _moment(record.started),
+        "seconds": None if record.seconds is None else round(record.seconds, 3),
+        "status": record.state,
+        "stages": dict(record.stages),
+        "config": record.config_path,
+    }
+
+
+def _count(record: RunRecord) -> str:
+    statuses = list(record.stages.values())
+    counts = [(statuses.count(status), status) for status in ("ran", "cached", "failed", "skipped")]
+    return ", ".join(f"{count} {status}" for count, status in counts if count)
+
+
+def show_stages(stages: Sequence[type[Stage]]) -> None:
+    """Shows what each stage reads, writes and does."""
+    for stage in stages:
+        reads, writes = ", ".join(stage.inputs) or "(the corpus)", ", ".join(stage.outputs)
+        print(f"{stage.stage_name():<17}{reads} → {writes}")
+        print(f"{'':<17}{(stage.__doc__ or '').strip().partition(chr(10))[0]}")
+
+
+def show_recipes(files: Sequence[Path]) -> None:
+    """Shows each recipe's name and its first comment line."""
+    rows = []
+    for file in files:
+        comments = (line.strip() for line in file.read_text("utf-8").splitlines())
+        rows.append((file.stem, next((line.lstrip("# ") for line in comments if line.startswith("#")), "")))
+    _show_table(rows)
+
+
+def _show_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{seconds:.1f} s"

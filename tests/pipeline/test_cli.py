@@ -1,0 +1,291 @@
+"""The command line: exit codes, messages, the JSON line, and what the lists show."""
+
+import io
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import graph
+from pipeline.cli import main
+from pipeline.fingerprint import SOURCE_ROOT
+from tests.pipeline import fakes
+
+RECIPE = "# A recipe for tests.\npipeline: {name: fake}\nexample_gen: {source: 'inline:hello'}\n"
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives each test the fake stages, a recipe, and a current folder of its own."""
+    monkeypatch.setattr(graph, "stages", lambda: fakes.STAGES)
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(RECIPE)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Replaces the sampler by one that records its arguments."""
+    made: list[dict[str, Any]] = []
+
+    def sample(**arguments: Any) -> list[str]:
+        made.append(arguments)
+        texts = [f"text {number}" for number in range(arguments["num"])]
+        if arguments["stream"]:
+            for letter in texts[0]:
+                arguments["stream"](letter)
+        return texts
+
+    def score(**arguments: Any) -> dict[str, float]:
+        made.append(arguments)
+        return {"nats": 1.5, "bits_per_char": 2.25, "perplexity": 4.5, "tokens": 3}
+
+    module = types.ModuleType("components.sampler")
+    module.__dict__.update(sample=sample, score=score)
+    monkeypatch.setitem(sys.modules, "components.sampler", module)
+    return made
+
+
+def fail() -> None:
+    raise RuntimeError("no luck")
+
+
+def run(*arguments: str) -> int:
+    return main(["run", "--config", "recipe.yaml", *arguments])
+
+
+def test_run_succeeds_shows_stages_report_and_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    out = capsys.readouterr().out
+    assert "trainer           ran" in out
+    assert "bits per character: 2.0" in out
+    assert "sample --model runs/fake/serving/fake --stream" in out
+
+
+def test_run_default_root_is_named_after_the_pipeline(tmp_path: Path) -> None:
+    run()
+    assert (tmp_path / "runs" / "fake" / "metadata.sqlite").is_file()
+
+
+def test_run_json_is_the_last_and_only_line_of_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    def chat() -> None:
+        sys.stdout.write("chatter\n")
+        subprocess.run(["echo", "child"], check=True)
+
+    fakes.HOOKS["trainer"] = chat
+    assert run("--json") == 0
+    out, err = capfd.readouterr()
+    assert out.count("\n") == 1
+    assert json.loads(out)["status"] == "succeeded"
+    assert "chatter" in err
+    assert "child" in err
+
+
+def test_run_failing_stage_exits_1_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.HOOKS["trainer"] = fail
+    assert run() == 1
+    assert capsys.readouterr().err == "error: RuntimeError: no luck\n"
+
+
+def test_run_failing_stage_with_json_reports_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.HOOKS["trainer"] = fail
+    assert run("--json") == 1
+    values = json.loads(capsys.readouterr().out)
+    assert (values["status"], values["error"]) == ("failed", "no luck")
+
+
+def test_run_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.HOOKS["trainer"] = fail
+    run("--debug")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_run_not_blessed_exits_3_with_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--set", "evaluator.thresholds.bits_per_char.upper=1", "--json") == 3
+    out, err = capsys.readouterr()
+    assert json.loads(out)["reasons"] == ["bits_per_char is 2.0, above 1.0."]
+    assert "bits_per_char is 2.0, above 1.0." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run", "--config", "none.yaml"], "Received: 'none.yaml'"),
+        (["run", "--config", "./none.yaml"], "must exist"),
+        (["run", "--config", "recipe.yaml", "--set", "model.unit=3"], "Did you mean 'units'?"),
+        (["run", "--config", "recipe.yaml", "--set", "model.units=-3"], "model.units must be an integer > 0"),
+        (["run", "--config", "recipe.yaml", "--from", "trainr"], "--from must be a stage. Received: 'trainr'. Did you"),
+        (["run", "--config", "recipe.yaml", "--to", "x"], "Stages: example_gen, trainer, evaluator, pusher."),
+        (["run", "--config", "recipe.yaml", "--root", "recipe.yaml/x"], "--root must be a folder that can be written"),
+        (["stage", "trainr", "--config", "recipe.yaml"], "Did you mean 'trainer'?"),
+        (["stage", "trainer", "--config", "recipe.yaml", "--input", "examples"], "--input must be KEY=PATH"),
+        (["stage", "trainer", "--config", "recipe.yaml", "--input", "examples=none"], "must be an existing folder"),
+        (["rnu"], "Did you mean 'run'?"),
+        ([], "required: COMMAND"),
+        (["run", "--forse", "trainer"], "unrecognized arguments"),
+        (["sample"], "required: --model"),
+        (["sample", "--model", ".", "--length", "-1"], "--length must be >= 0. Received: -1."),
+        (["sample", "--model", ".", "--temperature", "nan"], "--temperature must be >= 0 and finite. Received: nan."),
+        (["sample", "--model", ".", "--temperature", "-1"], "--temperature must"),
+        (["sample", "--model", ".", "--top-k", "-1"], "--top-k must"),
+        (["sample", "--model", ".", "--top-p", "0"], "--top-p must be > 0 and <= 1. Received: 0.0."),
+        (["sample", "--model", ".", "--num", "0"], "--num must"),
+        (["sample", "--model", ".", "--num", "2", "--stream"], "--stream must"),
+        (["sample", "--model", ".", "--prompt", "\udcff"], "--prompt must be UTF-8"),
+        (["score", "--model", ".", "none.txt"], "score: FILE must be readable"),
+        (["runs", "--root", "none"], "--root must be an existing folder"),
+    ],
+)
+def test_main_bad_usage_exits_2_with_one_line(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert text in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recipe.yaml"]
+
+
+def test_run_unknown_recipe_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.cli.RECIPES", tmp_path)
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert main(["run", "--config", "recpie"]) == 2
+    assert "Did you mean 'recipe'? Recipes: recipe." in stderr.getvalue()
+    assert main(["run", "--config", "recipe"]) == 0
+
+
+def test_stage_runs_one_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--to", "example_gen")
+    assert main(["stage", "trainer", "--config", "recipe.yaml"]) == 0
+    assert fakes.RAN == ["example_gen", "trainer"]
+
+
+def test_sample_passes_its_arguments_and_prints_the_text(
+    calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--prompt",
+        "h",
+        "--length",
+        "5",
+        "--temperature",
+        "0.5",
+        "--top-k",
+        "3",
+        "--top-p",
+        "0.9",
+        "--seed",
+        "7",
+    ]
+    assert main(["sample", "--model", "m", "--greedy", *options]) == 0
+    assert calls == [
+        {
+            "model": Path("m"),
+            "prompt": "h",
+            "length": 5,
+            "temperature": 0.5,
+            "top_k": 3,
+            "top_p": 0.9,
+            "greedy": True,
+            "seed": 7,
+            "num": 1,
+            "stream": None,
+        }
+    ]
+    assert capsys.readouterr().out == "text 0\n"
+
+
+@pytest.mark.parametrize(("option", "out"), [(["--num", "2"], "text 0\n\ntext 1\n"), (["--stream"], "text 0\n")])
+@pytest.mark.usefixtures("calls")
+def test_sample_prints_each_text_once(option: list[str], out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--model", "m", *option]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_score_reads_standard_input_exactly(
+    calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é\r\n".encode())))
+    assert main(["score", "--model", "m", "--json"]) == 0
+    assert calls[0]["text"] == "é\r\n"
+    assert json.loads(capsys.readouterr().out)["bits_per_char"] == 2.25
+
+
+@pytest.mark.usefixtures("calls")
+def test_score_file_that_is_not_utf8_exits_1_with_the_offset(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.txt").write_bytes(b"abc\xff")
+    assert main(["score", "--model", "m", "bad.txt"]) == 1
+    assert "byte 3 is not" in capsys.readouterr().err
+
+
+def test_runs_lists_every_root(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["runs"])
+    assert capsys.readouterr().out == "No runs yet.\n"
+    run()
+    run("--set", "trainer.seed=1")
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["root", "run", "started"]
+    assert "4 ran" in first
+    assert "3 ran, 1 cached" in second
+    assert main(["runs", "--root", "runs/fake", "--json"]) == 0
+    (record, _) = json.loads(capsys.readouterr().out)["runs"]
+    assert record["stages"] == dict.fromkeys(fakes.NAMES, "ran")
+    assert record["config"] == "recipe.yaml"
+
+
+def test_stages_shows_inputs_outputs_and_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stages"]) == 0
+    out = capsys.readouterr().out
+    assert "trainer          examples → model" in out
+    assert "Writes the source and the seed." in out
+
+
+def test_configs_shows_first_comments(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.cli.RECIPES", tmp_path)
+    assert main(["configs"]) == 0
+    assert capsys.readouterr().out == "recipe  A recipe for tests.\n"
+
+
+def test_help_exits_0_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom pipeline.cli import main\ncode = main(['run', '--help'])\n"
+        "print([name for name in ('pydantic', 'tensorflow', 'apache_beam', 'keras') if name in sys.modules], code)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=SOURCE_ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("[] 0\n")
+
+
+def test_main_reader_that_leaves_early_ends_quietly() -> None:
+    program = (
+        "import sys, types\nmodule = types.ModuleType('components.sampler')\n"
+        "module.sample = lambda **_: ['x' * 1_000_000]\nsys.modules['components.sampler'] = module\n"
+        "from pipeline.cli import main\nsys.exit(main(['sample', '--model', 'm']))"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.read(1)
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(timeout=10) == 141
+
+
+def test_main_interrupt_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    fakes.HOOKS["trainer"] = interrupt
+    assert run() == 130
+    assert capsys.readouterr().err == "Interrupted.\n"

@@ -1,0 +1,159 @@
+"""Recipes and overrides: what is read, and the message for each thing that can be wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config_file import load_config
+from pipeline.errors import UsageError
+
+RECIPE = "pipeline: {name: q}\nexample_gen:\n  source: inline:hello\n"
+
+
+def write(folder: Path, text: str | bytes = RECIPE) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def message(path: Path, *overrides: str) -> str:
+    with pytest.raises(UsageError) as error:
+        load_config(path, overrides)
+    return str(error.value)
+
+
+def test_load_config_minimal_recipe_has_defaults(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    assert (config.pipeline.name, config.model.units, config.trainer.optimizer.name) == ("q", 256, "adam")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 1e-3), ("2E-4", 2e-4), ("1.5e+1", 15.0), (".5e1", 5.0), ("3", 3.0), ("0.1", 0.1)]
+)
+def test_load_config_number_notation_reads_as_float(tmp_path: Path, text: str, value: float) -> None:
+    recipe = RECIPE + f"trainer: {{optimizer: {{learning_rate: {text}}}}}\n"
+    assert load_config(write(tmp_path, recipe)).trainer.optimizer.learning_rate == value
+    override = f"trainer.optimizer.learning_rate={text}"
+    assert load_config(write(tmp_path), [override]).trainer.optimizer.learning_rate == value
+
+
+def test_load_config_empty_section_is_all_defaults(tmp_path: Path) -> None:
+    recipe = RECIPE + "trainer:\nevaluator:\n  thresholds:\n"
+    assert load_config(write(tmp_path, recipe)) == load_config(write(tmp_path))
+
+
+def test_load_config_later_override_wins(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path), ["model.units=3", "model.units=5"]).model.units == 5
+
+
+def test_load_config_override_of_a_section_replaces_it(tmp_path: Path) -> None:
+    path = write(tmp_path, RECIPE + "trainer: {optimizer: {name: sgd, clipnorm: 1}}\n")
+    optimizer = load_config(path, ["trainer.optimizer={clipvalue: 2}"]).trainer.optimizer
+    assert (optimizer.name, optimizer.clipnorm, optimizer.clipvalue) == ("adam", None, 2)
+
+
+def test_load_config_override_below_same_makes_a_mapping(tmp_path: Path) -> None:
+    path = write(tmp_path, RECIPE + "  splits: same\n")
+    assert load_config(path).example_gen.splits == "same"
+    splits = load_config(path, ["example_gen.splits.train=0.8", "example_gen.splits.test=0.15"]).example_gen.splits
+    assert splits != "same"
+    assert splits.train == 0.8
+
+
+@pytest.mark.parametrize("text", ["inline:Enter: Romeo #1", "inline:a\nb", "inline:- x", "inline: spaced "])
+def test_load_config_override_text_is_kept_as_it_stands(tmp_path: Path, text: str) -> None:
+    assert load_config(write(tmp_path), [f"example_gen.source={text}"]).example_gen.source == text
+
+
+def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Path) -> None:
+    recipe = RECIPE + "evaluator:\n  thresholds:\n    nats: &bound {upper: 3}\n    perplexity: *bound\n"
+    thresholds = load_config(write(tmp_path, recipe), ["evaluator.thresholds.nats.upper=2"]).evaluator.thresholds
+    assert (thresholds.nats.upper, thresholds.perplexity.upper) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        (
+            "trainer.optimizer.learning_rte=0.1",
+            [
+                "trainer.optimizer.learning_rte is not a known key. Received: trainer.optimizer.learning_rte=0.1.",
+                "Did you mean 'learning_rate'? Known keys of trainer.optimizer: name, learning_rate,",
+            ],
+        ),
+        ("trainer.learning_rate=1", ["Did you mean 'trainer.optimizer.learning_rate'?", "Known keys of trainer:"]),
+        ("trainr.epochs=1", ["trainr is not a known key", "Did you mean 'trainer'? Known sections: pipeline,"]),
+        ("model.units=-3", ["model.units must be an integer > 0. Received: model.units=-3."]),
+        ("model.units='64'", ["model.units must be an integer > 0. Received: model.units='64'."]),
+        ("model.units=true", ["model.units must be an integer > 0. Received: model.units=True."]),
+        ("trainer.epochs=many", ["trainer.epochs must be an integer > 0. Received: trainer.epochs='many'."]),
+        ("trainer.batch_size=x", ["trainer.batch_size must be an integer > 0, or null."]),
+        ("trainer.seed=-1", ["trainer.seed must be an integer >= 0 and < 2147483648. Received: trainer.seed=-1."]),
+        (
+            "trainer.optimizer.learning_rate=.inf",
+            ["must be a number > 0. Received: trainer.optimizer.learning_rate=inf"],
+        ),
+        ("model.activation=tnh", ["model.activation must be one of 'tanh', 'relu', 'sigmoid', 'linear'. Received:"]),
+        ("model=3", ["model must be a mapping with the keys task, units,", "Received: model=3."]),
+        ("example_gen.splits=sme", ["splits must be a mapping with the keys train, eval, test, or 'same'. Received:"]),
+        ("example_gen.splits={evl: 1}", ["example_gen.splits.evl is not a known key.", "Did you mean 'eval'?"]),
+        ("example_gen.splits.train=2", ["example_gen.splits.train must be a number > 0 and <= 1."]),
+        ("example_gen.splits.train=1", ["example_gen.splits: train + eval + test must be 1; here they add up to 1.1."]),
+        ("example_gen.source=hello", ["example_gen.source must be inline:TEXT, text:GLOB or package:NAME."]),
+        ("transform.specials=[end, foo]", ["specials must be a list, each item one of 'end', 'unk', 'pad'.", "'foo'"]),
+        ("trainer.batch_size=7", ["Config: trainer.batch_size must divide transform.lanes=64; received 7."]),
+        ("trainer.optimizer={clipnorm: 1, clipvalue: 1}", ["trainer.optimizer: only one of clipvalue,"]),
+        ("pipeline.name=no", ["pipeline.name must be", "Received: pipeline.name=False. Put it in quotes"]),
+        ("pipeline.name=../up", ["pipeline.name must be a name of letters"]),
+    ],
+)
+def test_load_config_bad_value_is_one_line_with_its_path(tmp_path: Path, override: str, parts: list[str]) -> None:
+    text = message(write(tmp_path), override)
+    assert text.startswith("Config: ")
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+def test_load_config_several_problems_are_told_together(tmp_path: Path) -> None:
+    lines = message(write(tmp_path), "model.units=0", "model.layers=x", "nothing=1").splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("Config: ") for line in lines)
+
+
+@pytest.mark.parametrize("override", ["model.units", "=3", "a..b=1", "model.=1", "model.un its=1"])
+def test_load_config_bad_override_syntax_is_refused(tmp_path: Path, override: str) -> None:
+    assert "--set must be KEY.PATH=VALUE" in message(write(tmp_path), override)
+
+
+def test_load_config_bad_override_yaml_names_its_key(tmp_path: Path) -> None:
+    assert "--set model.units: VALUE is no valid YAML" in message(write(tmp_path), "model.units=[1")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a: [1\nb: 2\n", "no valid YAML: line 2"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: the key 'a' is given twice (first on line 1)"),
+        ("a: {b: 1, b: 2}\n", "the key 'b' is given twice"),
+        ("a: !!python/object:os.system x\n", "could not determine a constructor"),
+        ("? [a]\n: 1\n", "a key must be plain text"),
+        ("a: !!int x\n", "no valid YAML"),
+        ("[" * 20_000, "nested too deeply"),
+        (b"a: \xff\n", "must be UTF-8; byte 3 is not"),
+        ("- a\n", "top level of"),
+        ("", "pipeline.name must be given"),
+        ("on: 1\n" + RECIPE, "Config: on is not a known key. Received: on=1."),
+    ],
+)
+def test_load_config_bad_file_says_where(tmp_path: Path, text: str | bytes, part: str) -> None:
+    assert part in message(write(tmp_path, text))
+
+
+def test_load_config_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    assert message(path) == f"Config: the file must exist. Received: {str(path)!r}."
+
+
+def test_load_config_folder_is_refused(tmp_path: Path) -> None:
+    assert "not a folder" in message(tmp_path)

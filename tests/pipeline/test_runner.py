@@ -1,0 +1,324 @@
+"""The runner: what runs, what is reused, and what is left behind when something goes wrong."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pipeline import graph, runner
+from pipeline.artifacts import Examples, Model
+from pipeline.errors import UsageError
+from pipeline.fingerprint import SOURCE_ROOT
+from pipeline.metadata import MetadataStore
+from pipeline.stage import Stage
+from pipeline.summary import RunSummary
+from tests.pipeline import fakes
+
+
+def run(root: Path, **arguments: Any) -> RunSummary:
+    config = arguments.pop("config", None) or fakes.config()
+    fakes.RAN.clear()
+    return runner.run(fakes.STAGES, config, root, **arguments)
+
+
+def statuses(summary: RunSummary) -> dict[str, str]:
+    return {stage.name: stage.status for stage in summary.stages}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    def hook() -> None:
+        raise error
+
+    return hook
+
+
+def test_run_twice_second_runs_nothing(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    assert fakes.RAN == fakes.NAMES
+    second = run(tmp_path)
+    assert fakes.RAN == []
+    assert set(statuses(second).values()) == {"cached"}
+    assert [stage.outputs for stage in first.stages] == [stage.outputs for stage in second.stages]
+    assert (first.run_id, second.run_id) == (1, 2)
+
+
+def test_run_changed_setting_reruns_its_stage_and_what_follows(tmp_path: Path) -> None:
+    run(tmp_path)
+    run(tmp_path, config=fakes.config(seed=1))
+    assert fakes.RAN == ["trainer", "evaluator", "pusher"]
+
+
+def test_run_changed_corpus_reruns_everything(tmp_path: Path) -> None:
+    run(tmp_path)
+    run(tmp_path, config=fakes.config(source="inline:hellp"))
+    assert fakes.RAN == fakes.NAMES
+
+
+def test_run_setting_changed_back_is_cached(tmp_path: Path) -> None:
+    run(tmp_path)
+    run(tmp_path, config=fakes.config(seed=1))
+    run(tmp_path)
+    assert fakes.RAN == []
+
+
+def test_run_force_reruns_the_stage_and_follows_content(tmp_path: Path) -> None:
+    run(tmp_path)
+    summary = run(tmp_path, force=["trainer"])
+    assert fakes.RAN == ["trainer"]  # it wrote the same bytes, so nothing follows
+    assert statuses(summary)["trainer"] == "ran"
+
+
+def test_run_deleted_output_reruns_the_stage(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    shutil.rmtree(first.stages[1].outputs["model"])
+    run(tmp_path)
+    assert fakes.RAN == ["trainer"]
+
+
+def test_run_stage_that_says_not_reusable_reruns(tmp_path: Path) -> None:
+    run(tmp_path)
+    shutil.rmtree(tmp_path / "serving")
+    run(tmp_path)
+    assert fakes.RAN == ["pusher"]
+
+
+def test_run_moved_root_is_still_cached(tmp_path: Path) -> None:
+    run(tmp_path / "a", to_stage="evaluator")
+    (tmp_path / "a").rename(tmp_path / "b")
+    summary = run(tmp_path / "b", to_stage="evaluator")
+    assert fakes.RAN == []
+    assert str(summary.stages[0].outputs["examples"]).startswith(str(tmp_path / "b"))
+
+
+def test_run_failing_stage_leaves_nothing_and_skips_the_rest(tmp_path: Path) -> None:
+    error = RuntimeError("no luck")
+    fakes.HOOKS["trainer"] = fail(error)
+    summary = run(tmp_path)
+    assert statuses(summary) == {"example_gen": "ran", "trainer": "failed", "evaluator": "skipped", "pusher": "skipped"}
+    assert (summary.status, summary.exception) == ("failed", error)
+    assert not (tmp_path / "trainer").exists()
+    assert files(tmp_path / ".tmp") == []
+
+
+def test_run_after_failure_resumes_at_the_failed_stage(tmp_path: Path) -> None:
+    fakes.HOOKS["trainer"] = fail(RuntimeError("no luck"))
+    run(tmp_path)
+    fakes.HOOKS.clear()
+    summary = run(tmp_path)
+    assert fakes.RAN == ["trainer", "evaluator", "pusher"]
+    assert summary.status == "succeeded"
+
+
+def test_run_empty_output_fails_the_stage(tmp_path: Path) -> None:
+    def empty() -> None:
+        for file in (tmp_path / ".tmp").rglob("*.json"):
+            file.unlink()
+
+    fakes.HOOKS["trainer"] = empty
+    assert "left 'model' empty" in str(run(tmp_path).exception)
+
+
+def test_run_interrupted_marks_the_run_failed_and_raises(tmp_path: Path) -> None:
+    fakes.HOOKS["trainer"] = fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert files(tmp_path / ".tmp") == []
+    with MetadataStore(tmp_path, read_only=True) as store:
+        (record,) = store.runs()
+    assert record.state == "failed"
+    assert record.stages["trainer"] == "failed"
+
+
+def test_run_killed_resumes_and_removes_what_was_left(tmp_path: Path) -> None:
+    program = (
+        "import sys, time, pathlib\n"
+        "from pipeline import runner\n"
+        "from tests.pipeline import fakes\n"
+        "fakes.HOOKS['trainer'] = lambda: (print('written', flush=True), time.sleep(60))\n"
+        "runner.run(fakes.STAGES, fakes.config(), pathlib.Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"written\n"
+        child.send_signal(signal.SIGKILL)
+    assert any("model.json" in name for name in files(tmp_path / ".tmp"))  # there is something to remove
+    assert not (tmp_path / "trainer").exists()
+    summary = run(tmp_path)
+    assert fakes.RAN == ["trainer", "evaluator", "pusher"]
+    assert statuses(summary)["example_gen"] == "cached"
+    assert files(tmp_path / ".tmp") == []
+    with MetadataStore(tmp_path, read_only=True) as store:
+        assert [record.state for record in store.runs()] == ["interrupted", "succeeded"]
+
+
+def test_run_killed_between_rename_and_registration_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(MetadataStore, "complete_execution", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        assert run(tmp_path).status == "failed"
+    assert (tmp_path / "example_gen" / "1").is_dir()
+    with MetadataStore(tmp_path) as store:
+        store.fail_execution(1, 0.0, "interrupted")  # what the next process would do
+    summary = run(tmp_path)
+    assert fakes.RAN == fakes.NAMES
+    assert not (tmp_path / "example_gen" / "1").exists()
+    assert summary.stages[0].outputs["examples"].is_dir()
+
+
+def test_run_lost_store_keeps_the_old_folders(tmp_path: Path) -> None:
+    old = run(tmp_path).stages[0].outputs["examples"]
+    (tmp_path / "metadata.sqlite").unlink()
+    new = run(tmp_path).stages[0].outputs["examples"]
+    assert fakes.RAN == fakes.NAMES
+    assert old.is_dir()
+    assert new != old
+
+
+def test_run_output_folder_has_its_marker_beside_it(tmp_path: Path) -> None:
+    outputs = run(tmp_path).stages[2].outputs
+    marker = json.loads((outputs["blessing"].parent / "execution.json").read_text())
+    assert outputs["evaluation"].parent == outputs["blessing"].parent == tmp_path / "evaluator" / "3"
+    assert marker["stage"] == "evaluator"
+    assert set(marker["outputs"]) == {"evaluation", "blessing"}
+    assert {"fingerprint", "settings", "environment", "started", "seconds"} <= set(marker)
+
+
+def test_run_to_skips_later_stages(tmp_path: Path) -> None:
+    summary = run(tmp_path, to_stage="trainer")
+    assert fakes.RAN == ["example_gen", "trainer"]
+    assert statuses(summary)["evaluator"] == statuses(summary)["pusher"] == "skipped"
+    assert summary.status == "succeeded"
+
+
+def test_run_from_uses_earlier_outputs_whatever_the_settings(tmp_path: Path) -> None:
+    run(tmp_path)
+    summary = run(tmp_path, config=fakes.config(source="inline:other", seed=5), from_stage="evaluator")
+    assert statuses(summary)["example_gen"] == statuses(summary)["trainer"] == "skipped"
+    assert fakes.RAN == []  # the same model and thresholds: the evaluation is the same
+    assert summary.stages[1].outputs["model"].is_dir()
+
+
+def test_run_from_without_earlier_outputs_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, to_stage="example_gen")
+    with pytest.raises(UsageError, match="--from evaluator needs 'model', which trainer makes"):
+        run(tmp_path, from_stage="evaluator")
+    assert fakes.RAN == []
+
+
+def test_run_from_after_to_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--to must not come before --from"):
+        run(tmp_path, from_stage="pusher", to_stage="trainer")
+
+
+@pytest.mark.parametrize("arguments", [{"from_stage": "trainr"}, {"to_stage": "trainr"}, {"force": ["trainr"]}])
+def test_run_unknown_stage_suggests_the_nearest(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"Received: 'trainr'\. Did you mean 'trainer'\? Stages: example_gen, "):
+        run(tmp_path / "new", **arguments)
+    assert not (tmp_path / "new").exists()
+
+
+def test_run_not_blessed_skips_the_push_with_reasons(tmp_path: Path) -> None:
+    summary = run(tmp_path, config=fakes.config(upper=1.0))
+    assert (summary.status, summary.reasons) == ("not_blessed", ("bits_per_char is 2.0, above 1.0.",))
+    assert statuses(summary)["pusher"] == "skipped"
+    assert summary.pushed_model() is None
+    assert not (tmp_path / "serving").exists()
+
+
+@pytest.mark.parametrize("root", ["file", "file/below"])
+def test_run_unwritable_root_is_refused_before_anything_runs(tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--root must be a folder that can be written"):
+        run(tmp_path / root)
+    assert fakes.RAN == []
+
+
+def test_run_root_below_proc_is_refused() -> None:
+    with pytest.raises(UsageError, match="--root must be a folder that can be written"):
+        run(Path("/proc/nowhere"))
+
+
+def test_run_events_tell_of_running_stages_only(tmp_path: Path) -> None:
+    run(tmp_path, to_stage="example_gen")
+    events: list[tuple[str, str]] = []
+    run(tmp_path, to_stage="trainer", on_event=lambda result: events.append((result.name, result.status)))
+    assert events[:3] == [("example_gen", "cached"), ("trainer", "running"), ("trainer", "ran")]
+
+
+def test_summary_json_has_the_promised_keys(tmp_path: Path) -> None:
+    values = run(tmp_path).to_json()
+    assert list(values) == ["status", "run_id", "stages", "metrics", "pushed_model"]
+    assert values["metrics"] == {"eval": {"bits_per_char": 2.0}}
+    assert values["pushed_model"] == str(tmp_path / "serving" / "fake" / "1")
+    assert [set(stage) - {"name", "status", "seconds", "outputs"} for stage in values["stages"]] == [
+        set(),
+        {"resumed_from_step"},
+        set(),
+        set(),
+    ]
+    assert values["stages"][1]["resumed_from_step"] == 7
+    assert run(tmp_path).to_json()["stages"][1]["resumed_from_step"] is None
+
+
+def test_run_stage_given_input_is_used(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "documents.txt").write_text("mine")
+    summary = runner.run_stage(
+        fakes.STAGES, fakes.config(), tmp_path / "root", name="trainer", inputs={"examples": given}
+    )
+    assert json.loads((summary.stages[0].outputs["model"] / "model.json").read_text()) == ["mine", 0]
+
+
+def test_run_stage_missing_input_is_the_newest_output(tmp_path: Path) -> None:
+    run(tmp_path, config=fakes.config(source="inline:old"))
+    run(tmp_path, config=fakes.config(source="inline:new"))
+    summary = runner.run_stage(fakes.STAGES, fakes.config(seed=9), tmp_path, name="trainer")
+    assert json.loads((summary.stages[0].outputs["model"] / "model.json").read_text()) == ["inline:new", 9]
+
+
+def test_run_stage_without_any_input_names_its_maker(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="stage trainer needs 'examples', which example_gen makes"):
+        runner.run_stage(fakes.STAGES, fakes.config(), tmp_path, name="trainer")
+
+
+def test_run_stage_unknown_input_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'examples'"):
+        runner.run_stage(fakes.STAGES, fakes.config(), tmp_path, name="trainer", inputs={"exampels": tmp_path})
+
+
+class Needy(Stage):
+    """Reads what nobody writes."""
+
+    inputs: ClassVar = {"model": Examples}
+    outputs: ClassVar = {"examples": Examples}
+
+
+class Typed(Stage):
+    """Writes a model."""
+
+    outputs: ClassVar = {"model": Model}
+
+
+@pytest.mark.parametrize(
+    ("stages", "text"),
+    [
+        ((Needy,), "output of an earlier stage. Received: needy.model"),
+        ((Typed, Needy), "needy.model is Examples, typed writes Model"),
+        ((Typed, Typed), "Received: 'typed' twice"),
+        ((fakes.ExampleGen, Typed, type("Other", (Typed,), {})), "'model' of typed and other"),
+    ],
+)
+def test_producers_bad_wiring_is_refused(stages: tuple[type[Stage], ...], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        graph.producers(stages)
