@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.native_logs import import_quietly
 from pipeline.errors import UsageError
 
 # Streaming asks for this many characters at a time.
@@ -35,8 +36,7 @@ def load_signatures(model: Path) -> dict[str, Any]:
     """Loads a SavedModel and returns its signatures; they keep it alive."""
     folder = version_folder(model)
     # Imported here, after the check of the folder: TensorFlow takes seconds.
-    import tensorflow as tf
-
+    tf = import_quietly("tensorflow")
     loaded = tf.saved_model.load(str(folder))
     return {name: _Bound(loaded, function) for name, function in loaded.signatures.items()}
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Model, ModelBlessing, ModelEvaluation, TransformedExamples, TransformGraph
 from pipeline.config import EvaluatorConfig
 from pipeline.stage import Stage
@@ -29,6 +30,7 @@ class Evaluator(Stage):
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Keras and its backend take seconds, and `--help` must not.
+        import_quietly("keras")
         from components.evaluator.baselines import trigram_nats, unigram_nats
         from components.evaluator.report import metrics_table, probability_table, refusals
         from components.tasks.language_model import load

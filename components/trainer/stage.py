@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig
 from pipeline.stage import Stage
@@ -31,6 +32,7 @@ class Trainer(Stage):
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Keras and its backend take seconds, and `--help` must not.
+        import_quietly("keras")
         from components.tasks.language_model import LanguageModel
         from components.trainer.loop import Corpus, train
         from components.transform.reader import LaneReader

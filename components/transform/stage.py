@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from components.native_logs import import_quietly
 from components.transform.lanes import SplitLayout, end_positions, lane_specs
 from components.transform.manifest import Manifest, SplitManifest
 from components.transform.records import token_dtype
@@ -37,6 +38,7 @@ class Transform(Stage):
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.
+        import_quietly("apache_beam")
         from components.transform import beam
 
         options = self.transform.beam.model_dump()
