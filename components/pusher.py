@@ -67,8 +67,8 @@ def versions(serving: Path) -> list[int]:
 def push(model: Path, serving: Path) -> Path:
     """Copies a SavedModel into a serving folder as its next version.
 
-    A server that watches the folder takes a directory with an integer name that holds saved_model.pb for a model. So the
-    copy is made under another name, the graph file last, and renamed when everything is on the disk.
+    A server that watches the folder takes a directory with an integer name that holds saved_model.pb for a model. So
+    the copy is made under another name, the graph file last, and renamed when everything is on the disk.
 
     Returns:
         The version's folder.

@@ -114,4 +114,9 @@ def score(model: Path, text: str) -> dict[str, float | int]:
     outputs = signatures["score"](text=tf.constant([text]))
     tokens = int(outputs["tokens"][0])
     nats = -float(outputs["log_prob"][0]) / tokens
-    return {"nats": nats, "bits_per_char": nats / math.log(2), "perplexity": math.exp(min(nats, 700.0)), "tokens": tokens}
+    return {
+        "nats": nats,
+        "bits_per_char": nats / math.log(2),
+        "perplexity": math.exp(min(nats, 700.0)),
+        "tokens": tokens,
+    }

@@ -88,7 +88,7 @@ class CarriedState(keras.layers.Layer):
     def save_own_variables(self, store: Any) -> None:
         """Write the state to a checkpoint."""
         if self.state_variable is not None:
-            store["state"] = self.state_variable
+            store["state"] = ops.convert_to_numpy(self.state_variable)
 
     def load_own_variables(self, store: Any) -> None:
         """Read the state from a checkpoint: zeros if it has none or, with a warning, one of another shape."""

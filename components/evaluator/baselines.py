@@ -1,4 +1,4 @@
-"""What counting alone reaches on the same data: a unigram and a smoothed trigram model of tokens.
+"""What counting reaches on the same data: a unigram and a smoothed trigram model of tokens.
 
     unigram   p(z)        = (c(z) + 1) / (N + vocabulary)
     bigram    p(z | y)    = (c(yz) + T(y) p(z)) / (c(y) + T(y))

@@ -77,7 +77,8 @@ def _inline(text: str) -> Iterator[Source]:
 
 
 def _text(pattern: str) -> Iterator[Source]:
-    paths = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True)]
+    # Path.glob takes relative patterns only.
+    paths = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True)]  # noqa: PTH207
     files = [path for path in paths if path.is_file()]
     if not files:
         raise ValueError(

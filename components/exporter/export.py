@@ -1,4 +1,4 @@
-"""Writes a SavedModel: `python -m components.exporter.export MODEL TRANSFORM_GRAPH OUTPUT` (with Keras on TensorFlow)."""
+"""Writes a SavedModel: `python -m components.exporter.export MODEL TRANSFORM_GRAPH OUTPUT`, with Keras on TensorFlow."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class ServedModel(tf.Module):
     def generate(
         self,
         prompt: tf.Tensor,
-        max_length: tf.Tensor = tf.constant([_DEFAULT_MAX_LENGTH]),  # noqa: B008  defaults of a signature are tensors
+        max_length: tf.Tensor = tf.constant([_DEFAULT_MAX_LENGTH]),  # noqa: B008 the signature's defaults are tensors
         temperature: tf.Tensor = tf.constant([1.0]),  # noqa: B008
         top_k: tf.Tensor = tf.constant([0]),  # noqa: B008
         top_p: tf.Tensor = tf.constant([1.0]),  # noqa: B008
@@ -102,7 +102,9 @@ class ServedModel(tf.Module):
         def running(step: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
             return (step < steps) & tf.reduce_any(active)
 
-        def write(step: Any, active: Any, finished: Any, logits: Any, states: Any, log_prob: Any, n: Any, out: Any) -> Any:
+        def write(
+            step: Any, active: Any, finished: Any, logits: Any, states: Any, log_prob: Any, n: Any, out: Any
+        ) -> Any:
             # The random number belongs to the place in the text, so a text continued in two calls is the same text.
             position = tf.cast(lengths + step, tf.uint32)
             uniform = random_uniform(seed[:, 1], seed[:, 0], position)

@@ -1,4 +1,4 @@
-"""Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER` prints what it found as JSON.
+"""Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER` prints its findings as JSON.
 
 Imports TensorFlow and nothing of this project, as a server would.
 """
@@ -12,9 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 _CONTROLS = {"max_length": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
+_GENERATE = ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"})
+# Name → inputs and outputs.
 SIGNATURES = {
-    "serving_default": ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"}),
-    "generate": ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"}),
+    "serving_default": _GENERATE,
+    "generate": _GENERATE,
     "initial_state": ({"batch_size": "int32"}, {"state_0": "float32"}),
     "step": ({"token": "string", "state_0": "float32"}, {"log_probs": "float32", "state_0": "float32"}),
     "score": ({"text": "string"}, {"log_prob": "float32", "tokens": "int32"}),
@@ -48,10 +50,13 @@ def wrong_signatures(signatures: Any) -> list[str]:
         if name not in signatures:
             reasons.append(f"Signature {name!r} is missing.")
             continue
-        given_inputs, given_outputs = signatures[name].structured_input_signature[1], signatures[name].structured_outputs
-        for kind, wanted, given in (("input", inputs, given_inputs), ("output", outputs, given_outputs)):
+        given = {
+            "input": (inputs, signatures[name].structured_input_signature[1]),
+            "output": (outputs, signatures[name].structured_outputs),
+        }
+        for kind, (wanted, specs) in given.items():
             for key, dtype in wanted.items():
-                found = given[key].dtype.name if key in given else "missing"
+                found = specs[key].dtype.name if key in specs else "missing"
                 if found != dtype:
                     reasons.append(f"Signature {name!r}: {kind} {key!r} must be {dtype}; it is {found}.")
     return reasons

@@ -41,7 +41,7 @@ class Likelihood:
         return float(self.nats_by_document.sum()) / self.tokens
 
     def metrics(self) -> dict[str, float | int]:
-        """nats, bits_per_char, perplexity and tokens; documents start on a zero state, which is carried to their end."""
+        """nats, bits_per_char, perplexity and tokens; each document from a zero state, carried to its end."""
         return {
             "nats": self.nats,
             "bits_per_char": self.nats / math.log(2),
@@ -109,9 +109,9 @@ def evaluate(
         on_progress(min(1.0, (start + window_length) / max(row_lengths)))
 
     totals = np.zeros(len(lengths))
-    for documents, row in zip(dealt, nats, strict=True):
+    for documents, pieces in zip(dealt, nats, strict=True):
         offsets = np.concatenate([[0], np.cumsum(lengths[documents])[:-1]])
-        totals[documents] = np.add.reduceat(np.concatenate(row).astype(np.float64), offsets)
+        totals[documents] = np.add.reduceat(np.concatenate(pieces).astype(np.float64), offsets)
     return Likelihood(totals, lengths)
 
 

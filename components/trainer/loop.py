@@ -73,7 +73,7 @@ def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: P
             record(epoch=epoch, step=epoch * corpus.train.steps, eval=result, best=is_best)
             progress.note(
                 f"\nepoch {epoch}/{config.epochs}: eval {result['nats']:.4f} nats, {result['bits_per_char']:.4f} bpc"
-                f"{' (best so far)' if is_best else ''}\n{write_sample(seed=epoch)}\n"
+                f"{' (best so far)' if is_best else ''}\n{write_sample(epoch)}\n"
             )
             if is_best:
                 best = result["bits_per_char"]

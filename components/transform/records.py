@@ -1,8 +1,8 @@
 """Windows on disk: TFRecords of one fixed size, so that any of them is found by multiplication.
 
 A record is the TFRecord frame (length, masked CRC-32C of the length, data, masked CRC-32C of the data) around
-`window_length + 1` little-endian token ids; padding positions hold 0. As all records of a file have one size, NumPy maps
-the file as an array of structures, and `tf.data.FixedLengthRecordDataset(header_bytes=12, footer_bytes=4)` reads it too.
+`window_length + 1` little-endian token ids; padding positions hold 0. As all records of a file have one size, NumPy
+maps the file as an array of structures; `tf.data.TFRecordDataset` reads it as well.
 Format: TensorFlow, `core/lib/io/record_writer.h`.
 """
 
@@ -114,13 +114,13 @@ def read_records(path: Path, window_length: int, dtype: np.dtype) -> np.ndarray:
     if size == 0 or size % layout.itemsize:
         raise ValueError(
             f"Lane file: size must be a multiple of {layout.itemsize} bytes (window_length={window_length}). "
-            f"Received: {path} of {size} bytes. It is damaged or of another configuration: run the transform stage again."
+            f"Received: {path} of {size} bytes. It is damaged, or of other settings: run the transform stage again."
         )
     return np.memmap(path, dtype=layout, mode="r")["tokens"]
 
 
 def concatenate(windows: np.ndarray, predictions: int) -> np.ndarray:
-    """A lane's windows as its token stream: the `predictions` inputs and the last target, integers [predictions + 1]."""
+    """A lane's windows as its token stream: `predictions` inputs and the last target, integers [predictions + 1]."""
     length = windows.shape[1] - 1
     whole, rest = divmod(predictions, length)
     head = windows[:whole, :length].reshape(-1)

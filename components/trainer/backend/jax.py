@@ -27,10 +27,10 @@ class TrainStep:
         self._compiled = jax.jit(self._step, donate_argnums=(0, 1, 3))
 
     def __call__(self, window: Window, states: Sequence[Any]) -> tuple[list[Any], StepResult]:
-        self._trainable, self._optimizer_state, states, result = self._compiled(
+        self._trainable, self._optimizer_state, final_states, result = self._compiled(
             self._trainable, self._optimizer_state, window, list(states)
         )
-        return states, result
+        return final_states, result
 
     def _step(self, trainable: list[Any], optimizer_state: list[Any], window: Window, states: list[Any]) -> Any:
         def loss(trainable: list[Any]) -> tuple[Any, tuple[Any, Any]]:
