@@ -66,7 +66,9 @@ def _report(error: Exception, debug: bool) -> int:
     """Prints an error as one readable message and returns its exit code."""
     if debug:
         traceback.print_exception(error)
-    text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+    # The messages of these are sentences; of others (KeyError: 'x') the name says more than the text.
+    sentence = isinstance(error, ValueError | RuntimeError | ArithmeticError) and str(error)
+    text = str(error) if sentence else f"{type(error).__name__}: {error}".removesuffix(": ")
     sys.stderr.write(f"error: {text}\n")
     return BAD_USAGE if isinstance(error, UsageError) else STAGE_FAILED
 

@@ -4,8 +4,8 @@
     bigram    p(z | y)    = (c(yz) + T(y) p(z)) / (c(y) + T(y))
     trigram   p(z | xy)   = (c(xyz) + T(xy) p(z | y)) / (c(xy) + T(xy))
 
-c counts in the train split; T is the number of different tokens seen after a context (Witten-Bell smoothing). As for the
-network, nothing is known at the start of a document: the tokens before its `<end>` do not count as context.
+c counts in the train split; T is the number of different tokens seen after a context (Witten-Bell smoothing). As for
+the network, nothing is known at the start of a document: the tokens before its `<end>` do not count as context.
 
 Source: Witten and Bell (1991), "The zero-frequency problem", method C, in its interpolated form.
 """

@@ -152,7 +152,7 @@ class ServedModel(tf.Module):
         """
         ids = self._tokenizer.encode_tokens(token)
         ordered = [states[f"state_{i}"] for i in range(self._model.num_layers)]
-        reset = (ids == self._tokenizer.end)[:, None]
+        reset = self._tokenizer.opens_document(token)[:, None]
         logits, final_states = self._model(ids[:, None], ordered, reset=reset)
         named = {f"state_{i}": state for i, state in enumerate(final_states)}
         return {"log_probs": tf.nn.log_softmax(logits[:, 0]), **named}

@@ -48,6 +48,10 @@ class GraphTokenizer(tf.Module):
             ids = tf.where(tokens == name, special, ids)
         return ids
 
+    def opens_document(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Which of the strings [batch] say `<end>`: bool [batch]. An unknown character never does."""
+        return (tokens == "<end>") | (tokens == "")
+
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """The first `lengths` [batch] of ids int32 [batch, timesteps] as strings [batch]. Only characters may come."""
         codes = tf.RaggedTensor.from_tensor(tf.gather(self._code_points, ids), lengths=tf.cast(lengths, tf.int64))

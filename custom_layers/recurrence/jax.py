@@ -74,4 +74,6 @@ def recurrence(
     Returns:
         float `[timesteps, batch, units]`.
     """
-    return _compiled(activation, unroll, projected, initial_state, recurrent_kernel, reset, mask, recurrent_dropout_mask)
+    return _compiled(
+        activation, unroll, projected, initial_state, recurrent_kernel, reset, mask, recurrent_dropout_mask
+    )

@@ -61,8 +61,10 @@ def test_is_fused_other_activation_is_false(activation):
     assert not is_fused(activation)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("activation", [*FUSED, "elu"])
+@pytest.mark.parametrize(
+    ("activation", "options"),
+    [*((name, "all") for name in [*FUSED, "elu"]), ("tanh", "plain"), ("tanh", "reset"), ("relu", "mask")],
+)
 def test_recurrence_float64_equals_numpy_and_numeric_gradients(
     activation, options, example, numpy_recurrence, value_and_gradients, float64
 ):
@@ -84,9 +86,9 @@ def test_recurrence_float64_equals_numpy_and_numeric_gradients(
 
 
 @pytest.mark.parametrize("activation", FUSED)
-def test_recurrence_fused_equals_reference_in_every_mode(activation, mode, example, value_and_gradients):
+def test_recurrence_fused_equals_reference_in_every_mode(activation, compiling_mode, example, value_and_gradients):
     data = example()
-    states, gradients = run(data, activation, OPTIONS["all"], mode, value_and_gradients)
+    states, gradients = run(data, activation, OPTIONS["all"], compiling_mode, value_and_gradients)
     expected, expected_gradients = run(data, unfused(activation), OPTIONS["all"], QUICK, value_and_gradients)
     np.testing.assert_allclose(states, expected, atol=1e-5)
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
@@ -148,14 +150,14 @@ def test_recurrence_reset_at_first_step_cuts_state_and_gradient(mode, example, v
 
 
 @pytest.mark.parametrize("activation", ["tanh", "elu"])
-def test_recurrence_reset_of_nan_state_is_clean(activation, mode, example, value_and_gradients):
+def test_recurrence_reset_of_nan_state_is_clean(activation, compiling_mode, example, value_and_gradients):
     data = example()
     data["initial_state"][...] = np.nan
     data["reset"] = np.zeros_like(data["reset"])
-    poisoned, _ = run(data, activation, ("reset",), mode, value_and_gradients)
+    poisoned, _ = run(data, activation, ("reset",), compiling_mode, value_and_gradients)
     assert np.isnan(poisoned).all()
     data["reset"][:, 0] = True
-    states, (d_projected, _, d_kernel) = run(data, activation, ("reset",), mode, value_and_gradients)
+    states, (d_projected, _, d_kernel) = run(data, activation, ("reset",), compiling_mode, value_and_gradients)
     for values in (states, d_projected, d_kernel):
         assert np.isfinite(values).all()
 
@@ -170,7 +172,7 @@ def test_recurrence_time_major_equals_batch_major(example):
     np.testing.assert_array_equal(np.asarray(states).transpose(1, 0, 2), np.asarray(expected))
 
 
-def test_recurrence_bfloat16_stays_close_and_keeps_dtype(mode, example, value_and_gradients):
+def test_recurrence_bfloat16_stays_close_and_keeps_dtype(compiling_mode, example, value_and_gradients):
     data = example()
 
     def function(projected, initial_state, kernel):
@@ -181,6 +183,6 @@ def test_recurrence_bfloat16_stays_close_and_keeps_dtype(mode, example, value_an
 
     arrays = [data[name] for name in ("projected", "initial_state", "recurrent_kernel")]
     expected, _ = run(data, "tanh", ("reset", "mask"), QUICK, value_and_gradients)
-    states, gradients = value_and_gradients(function, arrays, mode)
+    states, gradients = value_and_gradients(function, arrays, compiling_mode)
     np.testing.assert_allclose(states, expected, atol=0.05)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
