@@ -122,10 +122,11 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 def _check_sampling(arguments: argparse.Namespace) -> None:
     rules = {
-        "length": (arguments.length >= 0, "be >= 0"),
+        "length": (0 <= arguments.length < 2**31, "be >= 0 and below 2^31"),
         "temperature": (0 <= arguments.temperature < math.inf, "be >= 0 and finite"),
-        "top_k": (arguments.top_k >= 0, "be >= 0 (0: no limit)"),
+        "top_k": (0 <= arguments.top_k < 2**31, "be >= 0 (0: no limit) and below 2^31"),
         "top_p": (0 < arguments.top_p <= 1, "be > 0 and <= 1"),
+        "seed": (arguments.seed is None or 0 <= arguments.seed < 2**63, "be >= 0 and below 2^63"),
         "num": (arguments.num >= 1, "be >= 1"),
         "stream": (not arguments.stream or arguments.num == 1, "come with one text: leave out --num"),
     }

@@ -21,8 +21,9 @@ class TrainStep:
         self._model = model
         self._optimizer = optimizer
         optimizer.build(model.trainable_variables)
-        self._trainable = [variable.value for variable in model.trainable_variables]
-        self._optimizer_state = [variable.value for variable in optimizer.variables]
+        # Copies: a step donates, and so destroys, the arrays it is given; the variables keep theirs.
+        self._trainable = [jnp.copy(variable.value) for variable in model.trainable_variables]
+        self._optimizer_state = [jnp.copy(variable.value) for variable in optimizer.variables]
         # The old weights and states are not needed after the step: their memory is reused.
         self._compiled = jax.jit(self._step, donate_argnums=(0, 1, 3))
 
@@ -52,7 +53,6 @@ class TrainStep:
 
     def sync(self) -> None:
         """Writes the weights and the optimizer's state into their Keras variables."""
-        # Copies: the next step donates, and so destroys, the arrays held here.
         for variable, value in zip(self._model.trainable_variables, self._trainable, strict=True):
             variable.assign(jnp.copy(value))
         for variable, value in zip(self._optimizer.variables, self._optimizer_state, strict=True):

@@ -1,0 +1,116 @@
+"""The Evaluator stage: what it writes, and the verdict."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from components.evaluator.baselines import trigram_nats, unigram_nats
+from components.evaluator.stage import Evaluator
+from components.tasks import language_model
+from components.transform.vocabulary import Vocabulary
+from pipeline.config import EvaluatorConfig
+from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
+
+VOCABULARY = Vocabulary(("pad", "end"), "abcd")
+END, UNITS = VOCABULARY.end, 5
+RANDOM = np.random.default_rng(11)
+SPLITS = {
+    "train": [RANDOM.integers(2, 6, 50).tolist()],
+    "eval": [[2, 3, 4], [], [5, 5, 2, 3, 2, 2, 4]],
+    "test": [RANDOM.integers(2, 6, 30).tolist(), [3]],
+}
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return random_model(len(VOCABULARY), UNITS, 2).get_weights()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "model").mkdir()
+    language_model.save(random_model(len(VOCABULARY), UNITS, 2), folder / "model")
+    VOCABULARY.save(folder)
+    streams = {name: (stream_of(documents, END), 1) for name, documents in SPLITS.items()}
+    write_lanes(folder / "lanes", streams, 8, len(VOCABULARY))
+    return {"model": folder / "model", "transform_graph": folder, "transformed_examples": folder / "lanes"}
+
+
+def run(folder, inputs, **settings):
+    """Runs the stage; returns the folders of the evaluation and of the blessing."""
+    outputs = {"evaluation": folder / "evaluation", "blessing": folder / "blessing"}
+    for output in outputs.values():
+        output.mkdir()
+    Evaluator(evaluator=EvaluatorConfig.model_validate(settings)).run(inputs, outputs, folder)
+    return outputs["evaluation"], outputs["blessing"]
+
+
+@pytest.fixture(scope="module")
+def blessed(tmp_path_factory, inputs):
+    bounds = {"bits_per_char": {"upper": 100.0}}
+    return run(tmp_path_factory.mktemp("blessed"), inputs, thresholds=bounds, show_probabilities=4)
+
+
+def test_evaluator_documents_equal_each_document_alone(blessed, weights):
+    documents = json.loads((blessed[0] / "documents.json").read_text("utf-8"))
+
+    assert set(documents) == {"eval", "test"}
+    for split, entries in documents.items():
+        expected = [document_nats(weights, document, END) for document in SPLITS[split]]
+        assert [entry["nats"] for entry in entries] == pytest.approx(expected, rel=1e-5)
+        assert [entry["tokens"] for entry in entries] == [len(document) + 1 for document in SPLITS[split]]
+
+
+def test_evaluator_metrics_are_token_weighted_and_compared_with_the_baselines(blessed, weights):
+    metrics = json.loads((blessed[0] / "metrics.json").read_text("utf-8"))
+
+    train = stream_of(SPLITS["train"], END)
+    for split in ("eval", "test"):
+        tokens = sum(len(document) + 1 for document in SPLITS[split])
+        nats = sum(document_nats(weights, document, END) for document in SPLITS[split]) / tokens
+        found = metrics[split]
+        assert found["tokens"] == tokens
+        assert found["nats"] == pytest.approx(nats, rel=1e-5)
+        assert found["bits_per_char"] == pytest.approx(nats / math.log(2), rel=1e-5)
+        assert found["perplexity"] == pytest.approx(math.exp(nats), rel=1e-4)
+        held_out = stream_of(SPLITS[split], END)
+        baselines = {
+            "unigram": unigram_nats(train, held_out, len(VOCABULARY)) / math.log(2),
+            "trigram": trigram_nats(train, held_out, len(VOCABULARY), END) / math.log(2),
+        }
+        for name, bits in baselines.items():
+            assert found["baselines"][name]["bits_per_char"] == pytest.approx(bits)
+            assert found["baselines"][name]["gain"] == pytest.approx(bits - nats / math.log(2), rel=1e-4)
+
+
+def test_evaluator_within_thresholds_blesses(blessed):
+    assert [path.name for path in blessed[1].iterdir()] == ["BLESSED"]
+    assert (blessed[1] / "BLESSED").read_text("utf-8") == ""
+    assert "\nblessed\n" in (blessed[0] / "report.txt").read_text("utf-8")
+
+
+def test_evaluator_show_probabilities_tabulates_the_first_steps_of_eval(blessed, weights):
+    report = (blessed[0] / "report.txt").read_text("utf-8").splitlines()
+    start = next(i for i, line in enumerate(report) if line.startswith("p(next token)"))
+    rows = [line.split() for line in report[start + 2 : start + 6]]
+
+    tokens = stream_of(SPLITS["eval"], END)[:4]
+    logits, _ = forward(weights, tokens[None], [np.zeros((1, UNITS))] * 2, tokens[None] == END)
+    p = np.exp(logits[0]) / np.exp(logits[0]).sum(axis=-1, keepdims=True)
+    assert [row[0] for row in rows] == ["<end>", "a", "b", "c"]
+    for row, expected, target in zip(rows, p, [2, 3, 4, END], strict=True):
+        assert [float(cell.strip("*")) for cell in row[1:]] == pytest.approx(expected, abs=0.0051)
+        assert [cell.endswith("*") for cell in row[1:]] == [token == target for token in range(len(VOCABULARY))]
+
+
+def test_evaluator_above_the_threshold_does_not_bless_and_says_why(tmp_path, inputs):
+    evaluation, blessing = run(tmp_path, inputs, thresholds={"bits_per_char": {"upper": 0.5}})
+
+    assert [path.name for path in blessing.iterdir()] == ["NOT_BLESSED"]
+    reason = (blessing / "NOT_BLESSED").read_text("utf-8")
+    assert "bits_per_char" in reason
+    assert "at most 0.5" in reason
+    assert "NOT blessed: " + reason.strip() in (evaluation / "report.txt").read_text("utf-8")

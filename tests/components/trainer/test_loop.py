@@ -1,0 +1,245 @@
+"""The training loop: carried states, what it writes, which weights it keeps, and that a seed decides everything."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from components.tasks import language_model
+from components.tasks.likelihood import evaluate, scorer
+from components.trainer.loop import Corpus, sampler, train
+from components.trainer.stage import Trainer
+from components.transform.reader import LaneReader, Window
+from components.transform.vocabulary import Vocabulary
+from pipeline.config import ModelConfig, OptimizerConfig, TrainerConfig
+from tests.testing import back_propagation, random_model, stream_of, write_lanes
+
+VOCABULARY = Vocabulary(("end", "unk", "pad"), "abcd")
+UNITS, LANES, LENGTH = 5, 4, 6
+RANDOM = np.random.default_rng(8)
+
+
+def documents(number, length, low=3, high=7):
+    return [RANDOM.integers(low, high, length).tolist() for _ in range(number)]
+
+
+def write_corpus(folder, train_documents, eval_documents, lanes=LANES, window_length=LENGTH):
+    splits = {
+        "train": (stream_of(train_documents, VOCABULARY.end), lanes),
+        "eval": (stream_of(eval_documents, VOCABULARY.end), 1),
+    }
+    return write_lanes(folder, splits, window_length, len(VOCABULARY))
+
+
+def read_corpus(folder, batch_size=None):
+    return Corpus(
+        train=LaneReader(folder, "train", VOCABULARY.end, batch_size),
+        eval_stream=LaneReader(folder, "eval", VOCABULARY.end).stream(),
+        vocabulary=VOCABULARY,
+    )
+
+
+def config(epochs, learning_rate, name="sgd", **settings):
+    optimizer = OptimizerConfig(name=name, learning_rate=learning_rate, schedule="constant")
+    return TrainerConfig(epochs=epochs, optimizer=optimizer, **settings)
+
+
+def read_history(folder):
+    entries = [json.loads(line) for line in (folder / "history.jsonl").read_text("utf-8").splitlines()]
+    return [entry for entry in entries if "eval" not in entry], [entry for entry in entries if "eval" in entry]
+
+
+def numpy_training(weights, documents, batch_size, epochs, learning_rate, carry=True):
+    """SGD over lanes in float64, cut and carried as DESIGN.md says; returns the weights and the nats of each step."""
+    stream = stream_of(documents, VOCABULARY.end)
+    predictions = len(stream) - 1
+    borders = [lane * predictions // LANES for lane in range(LANES + 1)]
+    windows = math.ceil(math.ceil(predictions / LANES) / LENGTH)
+    weights, nats = [np.asarray(weight, "float64") for weight in weights], []
+    for _ in range(epochs):
+        for group in range(0, LANES, batch_size):
+            states = [np.zeros((batch_size, UNITS))] * 2
+            for index in range(windows):
+                inputs, targets, counted = np.zeros((3, batch_size, LENGTH), "int32")
+                for row in range(batch_size):
+                    start = borders[group + row] + index * LENGTH
+                    stop = min(start + LENGTH, borders[group + row + 1])
+                    inputs[row, : stop - start] = stream[start:stop]
+                    targets[row, : stop - start] = stream[start + 1 : stop + 1]
+                    counted[row, : stop - start] = 1
+                window = Window(inputs, targets, inputs == VOCABULARY.end, counted.astype("float64"))
+                if not carry:
+                    states = [np.zeros((batch_size, UNITS))] * 2
+                summed, gradients, states = back_propagation(weights, window, states)
+                weights = [w - learning_rate * g for w, g in zip(weights, gradients, strict=True)]
+                nats.append((summed, counted.sum()))
+    return weights, nats
+
+
+# ---- Against NumPy --------------------------------------------------------------------------------------------------
+
+NUMPY_DOCUMENTS = documents(9, 8) + documents(1, 3)  # 84 predictions + 1: lanes of 21, 3½ windows
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_train_sgd_over_lanes_equals_numpy(tmp_path, batch_size):
+    corpus = read_corpus(write_corpus(tmp_path / "lanes", NUMPY_DOCUMENTS, NUMPY_DOCUMENTS), batch_size)
+    model = random_model(len(VOCABULARY), UNITS, 2)
+    initial = model.get_weights()
+
+    train(model, corpus, config(2, 0.3, batch_size=batch_size), tmp_path)
+
+    steps, evaluations = read_history(tmp_path)
+    assert [evaluation["best"] for evaluation in evaluations] == [True, True]  # so the last weights are stored
+    expected, nats = numpy_training(initial, NUMPY_DOCUMENTS, batch_size or LANES, 2, 0.3)
+    weights = language_model.load(tmp_path).get_weights()
+    for actual, reference in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(actual, reference, atol=5e-6)
+    half = len(nats) // 2
+    for entry, part in zip(steps, (nats[:half], nats[half:]), strict=True):
+        assert entry["nats"] == pytest.approx(sum(n for n, _ in part) / sum(t for _, t in part), rel=1e-5)
+    # Guards: training without carried states, or in another batch size, ends elsewhere.
+    dropped, _ = numpy_training(initial, NUMPY_DOCUMENTS, batch_size or LANES, 2, 0.3, carry=False)
+    assert max(np.abs(a - b).max() for a, b in zip(dropped, expected, strict=True)) > 1e-3
+    other, _ = numpy_training(initial, NUMPY_DOCUMENTS, 2 if batch_size is None else LANES, 2, 0.3)
+    assert max(np.abs(a - b).max() for a, b in zip(other, expected, strict=True)) > 1e-3
+
+
+# ---- What it writes -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Text that can be learnt: "abcd" over and over."""
+    cycle = [3, 4, 5, 6] * 6
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, [cycle[i:] for i in range(4)] * 6, [cycle[i:] for i in range(4)])
+    return read_corpus(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, corpus):
+    """Folder of a training of two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 0.01, "adam"), folder)
+    return folder
+
+
+def test_train_lowers_the_loss(trained):
+    steps, evaluations = read_history(trained)
+
+    assert steps[-1]["nats"] < 0.8 * steps[0]["nats"]
+    assert evaluations[1]["eval"]["bits_per_char"] < evaluations[0]["eval"]["bits_per_char"]
+
+
+def test_train_history_has_the_documented_keys(trained, corpus):
+    steps, evaluations = read_history(trained)
+
+    assert corpus.train.steps > 20
+    assert [entry["step"] for entry in steps] == [20, corpus.train.steps, corpus.train.steps + 20, 2 * corpus.train.steps]
+    assert [entry["epoch"] for entry in steps] == [1, 1, 2, 2]
+    assert {frozenset(entry) for entry in steps} == {
+        frozenset({"epoch", "step", "nats", "gradient_norm", "learning_rate"})
+    }
+    assert [(entry["epoch"], entry["step"]) for entry in evaluations] == [
+        (1, corpus.train.steps),
+        (2, 2 * corpus.train.steps),
+    ]
+    assert {frozenset(entry) for entry in evaluations} == {frozenset({"epoch", "step", "eval", "best"})}
+    assert set(evaluations[0]["eval"]) == {"nats", "bits_per_char", "perplexity", "tokens"}
+    assert all(entry["learning_rate"] == pytest.approx(0.01) for entry in steps)
+    assert all(entry["gradient_norm"] > 0 for entry in steps)
+
+
+def test_train_evaluating_less_often_gives_the_same_weights(trained, corpus, tmp_path):
+    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 0.01, "adam", evaluate_every=2), tmp_path)
+
+    assert len(read_history(tmp_path)[1]) == 1
+    for once, twice in zip(
+        language_model.load(tmp_path).get_weights(), language_model.load(trained).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(once, twice)
+
+
+def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
+    # Eval has train's letters in another order: learning the letters helps, learning their order hurts.
+    swap = RANDOM.permutation([3, 3, 4, 4] * 10).tolist()
+    folder = write_corpus(tmp_path / "lanes", [[3, 4] * 12] * 12, [sorted(swap), swap])
+    corpus = read_corpus(folder)
+
+    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(4, 0.03, "adam"), tmp_path)
+
+    evaluations = read_history(tmp_path)[1]
+    bits = [entry["eval"]["bits_per_char"] for entry in evaluations]
+    best = int(np.argmin(bits))
+    assert best < 3  # guard: the last epoch is not the best one
+    assert [entry["best"] for entry in evaluations] == [bits[i] == min(bits[: i + 1]) for i in range(4)]
+    model = language_model.load(tmp_path)
+    stored = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states).metrics()
+    assert stored["bits_per_char"] == pytest.approx(bits[best], rel=1e-5)
+    assert abs(bits[-1] - bits[best]) > 1e-2
+
+
+# ---- Bad losses -----------------------------------------------------------------------------------------------------
+
+
+def test_train_diverging_raises_and_stores_no_model(corpus, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"must be finite.*Received: nan.*Lower trainer\.optimizer\.learning_rate"):
+        train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 1e38), tmp_path)
+
+    assert not (tmp_path / "model.json").exists()
+
+
+# ---- Seeds ----------------------------------------------------------------------------------------------------------
+
+
+def test_trainer_stage_seed_decides_the_weights(tmp_path):
+    write_corpus(tmp_path / "lanes", documents(6, 20), documents(2, 9))
+    VOCABULARY.save(tmp_path)
+    weights = []
+    for run, seed in enumerate((3, 3, 4)):
+        output = tmp_path / str(run)
+        output.mkdir()
+        settings = TrainerConfig(epochs=1, seed=seed, batch_size=2)
+        stage = Trainer(model=ModelConfig(units=UNITS, layers=2), trainer=settings)
+        inputs = {"transform_graph": tmp_path, "transformed_examples": tmp_path / "lanes"}
+        stage.run(inputs, {"model": output}, tmp_path)
+        weights.append(language_model.load(output).get_weights())
+
+    first, again, other = weights
+    assert first[0].shape == (len(VOCABULARY), UNITS)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_trainer_stage_environment_names_the_backend(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
+    stage = Trainer(model=ModelConfig(), trainer=TrainerConfig())
+
+    assert stage.environment(tmp_path) == {"backend": keras.backend.backend()}
+
+
+# ---- Samples --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def write_sample():
+    model = random_model(len(VOCABULARY), UNITS, 2, scale=0.3)
+    weights = model.get_weights()
+    weights[-1][[VOCABULARY.unknown, 2]] = 20.0  # all of the probability is on <unk> and <pad>
+    model.set_weights(weights)
+    return sampler(model, VOCABULARY)
+
+
+def test_sampler_never_writes_a_special(write_sample):
+    texts = [write_sample(seed) for seed in range(20)]
+
+    assert set("".join(texts)) == set("abcd")
+    assert max(map(len, texts)) <= 300
+
+
+def test_sampler_seed_decides_the_text(write_sample):
+    assert write_sample(1) == write_sample(1)
+    assert len({write_sample(seed) for seed in range(10)}) > 5
