@@ -50,14 +50,20 @@ class LaneReader:
             )
         self._end = end
         self._lengths = self.layout.lane_lengths()
+        dtype = np.dtype(manifest.dtype).newbyteorder("<")
         self._lanes = [
-            read_records(
-                folder / f"Split-{split}" / lane_file(lane, self.layout.lanes),
-                manifest.window_length,
-                np.dtype(manifest.dtype).newbyteorder("<"),
-            )
+            self._lane(folder / f"Split-{split}" / lane_file(lane, self.layout.lanes), dtype)
             for lane in range(self.layout.lanes)
         ]
+
+    def _lane(self, path: Path, dtype: np.dtype) -> np.ndarray:
+        windows = read_records(path, self.layout.window_length, dtype)
+        if len(windows) != self.layout.windows:
+            raise ValueError(
+                f"LaneReader: a lane file must hold {self.layout.windows} windows, as the manifest says. Received: "
+                f"{path} with {len(windows)}. It is damaged: run the transform stage again."
+            )
+        return windows
 
     @property
     def steps(self) -> int:

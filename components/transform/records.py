@@ -92,15 +92,24 @@ class LaneWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._file:
+        try:
+            with self._file:
+                if kind is None:
+                    self._fill()
             if kind is None:
-                missing = self._windows_left * self._window_length + 1 - len(self._pending)
-                self._pending = np.pad(self._pending, (0, missing))
-                self._flush(self._windows_left)
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink()
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _fill(self) -> None:
+        missing = self._windows_left * self._window_length + 1 - len(self._pending)
+        if missing < 0:
+            raise ValueError(
+                f"LaneWriter: tokens must fit into the windows. Received: {-missing} tokens too many for "
+                f"{self._path}. Count the windows anew."
+            )
+        self._pending = np.pad(self._pending, (0, missing))
+        self._flush(self._windows_left)
 
 
 def read_records(path: Path, window_length: int, dtype: np.dtype) -> np.ndarray:
@@ -126,4 +135,3 @@ def concatenate(windows: np.ndarray, predictions: int) -> np.ndarray:
     head = windows[:whole, :length].reshape(-1)
     tail = windows[whole, : rest + 1] if rest else windows[whole - 1, length:]
     return np.concatenate([head, tail])
-

@@ -46,8 +46,7 @@ class Transform(Stage):
         documents = {name: json.loads((path / "documents.json").read_text("utf-8")) for name, path in splits.items()}
         texts = {name: str(path / "documents.txt") for name, path in splits.items()}
         layouts = {
-            name: self._layout(name, sum(document["characters"] + 1 for document in documents[name]))
-            for name in splits
+            name: self._layout(name, sum(document["characters"] + 1 for document in documents[name])) for name in splits
         }
 
         counts_file = outputs["transform_graph"] / "counts.json"

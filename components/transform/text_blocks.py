@@ -20,12 +20,13 @@ def read_block(path: Path, start: int, stop: int) -> str:
     """The characters whose first byte lies in `start` … `stop`."""
     with path.open("rb") as file:
         file.seek(start)
-        # The last character may end after the block; a continuation byte is 10xxxxxx.
+        # The last character may end after the block.
         raw = file.read(stop - start + _LONGEST_CHARACTER - 1)
-    lead = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
-    first = int(np.argmax(lead))
-    after = np.flatnonzero(lead[stop - start :])
-    last = stop - start + int(after[0]) if after.size else len(raw)
+    # Where characters begin (a continuation byte is 10xxxxxx). What was read ends with a character, or else with one
+    # more than the block needs, so its end counts as well; a block may hold nothing but the end of a character.
+    border = np.append((np.frombuffer(raw, np.uint8) & 0xC0) != 0x80, True)
+    first = int(np.argmax(border))
+    last = stop - start + int(np.argmax(border[stop - start :]))
     return raw[first:last].decode("utf-8")
 
 

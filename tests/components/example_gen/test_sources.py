@@ -94,13 +94,12 @@ def test_text_glob_folder_among_the_matches_is_no_document(tmp_path: Path) -> No
 def test_text_glob_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"{letter}/{number}.txt" for letter in "cab" for number in (2, 10, 1)]
     write(tmp_path, {name: name.encode() for name in names})
-    listed = sorted(glob.glob(f"{tmp_path}/**/*.txt", recursive=True))
+    listed = [f"{tmp_path}/{name}" for name in names]
     orders = []
     for order in (listed, listed[::-1]):
         monkeypatch.setattr(glob, "glob", lambda *_, order=order, **__: order)
         orders.append([source.id for source in open_source(f"text:{tmp_path}/**/*.txt")])
     assert orders[0] == orders[1] == sorted(names)
-    assert listed != listed[::-1]
 
 
 @pytest.mark.parametrize(

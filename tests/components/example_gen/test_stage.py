@@ -103,12 +103,11 @@ def test_stage_single_document_splits_concatenate_to_it_or_are_refused(text: str
     splits = SplitsConfig(train=percent / 100, eval=0.01, test=1 - percent / 100 - 0.01)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            examples = generate(Path(folder) / "examples", f"inline:{text}", splits)
+            parts = texts(generate(Path(folder) / "examples", f"inline:{text}", splits))
         except ValueError as error:
-            assert str(error).startswith("ExampleGen: every split must hold a character.")
-            assert len(text) < 100  # 1 % of 100 characters is one
+            if "every split must hold a character" not in str(error):
+                raise
             return
-        parts = texts(examples)
     assert b"".join(parts[f"Split-{split}"] for split in SPLITS) == text.encode()
     assert all(parts.values())
 

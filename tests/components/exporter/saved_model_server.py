@@ -1,0 +1,88 @@
+"""Run as a script: uses SavedModels in a process that imports only TensorFlow and NumPy.
+
+Reads pickled (function, arguments) from stdin and writes pickled results to stdout.
+"""
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+_MODELS = {}
+
+
+def model(folder):
+    if folder not in _MODELS:
+        _MODELS[folder] = tf.saved_model.load(folder)
+    return _MODELS[folder]
+
+
+def call(folder, signature, inputs):
+    """Calls a signature with arrays or lists; returns arrays."""
+    function = model(folder).signatures[signature]
+    specs = function.structured_input_signature[1]
+    tensors = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+    return {name: value.numpy() for name, value in function(**tensors).items()}
+
+
+def describe(folder):
+    """Signature → (inputs, outputs), each name → (dtype, shape)."""
+    return {
+        name: tuple(
+            {key: (spec.dtype.name, spec.shape.as_list()) for key, spec in specs.items()}
+            for specs in (function.structured_input_signature[1], function.structured_outputs)
+        )
+        for name, function in model(folder).signatures.items()
+    }
+
+
+def defaults(folder, signature):
+    """Input → default, as saved_model.pb holds them."""
+    saved = saved_model_pb2.SavedModel.FromString((Path(folder) / "saved_model.pb").read_bytes())
+    stored = saved.meta_graphs[0].signature_def[signature].defaults
+    return {name: tf.make_ndarray(value) for name, value in stored.items()}
+
+
+def operations(folder):
+    """Names of the operations of the graph and its functions."""
+    saved = saved_model_pb2.SavedModel.FromString((Path(folder) / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    return {node.op for function in graph.library.function for node in function.node_def} | {
+        node.op for node in graph.node
+    }
+
+
+def save_without_signatures(folder):
+    """Writes a SavedModel that has a variable and no signature."""
+    module = tf.Module()
+    module.variable = tf.Variable(np.ones(3, "float32"))
+    tf.saved_model.save(module, folder)
+
+
+def modules():
+    """Top-level names of the imported modules."""
+    return {name.partition(".")[0] for name in sys.modules}
+
+
+def serve():
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not mix with the answers
+    while True:
+        try:
+            name, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer = (True, globals()[name](*arguments))
+        except Exception as error:
+            answer = (False, f"{type(error).__name__}: {error}")
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,164 @@
+"""The Transform stage's files against the naive reference, and what it refuses."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.transform.manifest import Manifest
+from components.transform.stage import Transform
+from components.transform.vocabulary import Vocabulary
+from pipeline.config import BeamConfig, TransformConfig
+from tests.components.transform.reference import (
+    CASES,
+    Case,
+    Transformed,
+    everything,
+    parse_tfrecord,
+    run_transform,
+    tokens,
+    write_examples,
+)
+
+SPLITS = ("train", "eval", "test")
+
+
+def transform(folder: Path, splits: dict[str, Sequence[str]], **settings: Any) -> Transformed:
+    return run_transform(write_examples(folder / "examples", splits), folder, **settings)
+
+
+def test_cases_lanes_and_windows_divide_the_stream_and_do_not() -> None:
+    # Guard: the cases are what their names say.
+    rests = {
+        name: (
+            (len(case.stream("train")) - 1) % case.lanes,
+            (len(case.stream("train")) - 1) % (case.lanes * case.window_length),
+        )
+        for name, case in CASES.items()
+    }
+    assert rests["dividing"] == (0, 0)
+    assert rests["dividing_lanes_only"][0] == 0
+    assert rests["dividing_lanes_only"][1] > 0
+    assert rests["37_documents"][0] > 0
+    assert len(CASES["37_documents"].train) == 37
+    assert max(map(len, CASES["short_documents"].train)) < CASES["short_documents"].window_length
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_stage_lane_files_hold_the_naive_windows(case: Case, transformed: Transformed, split: str) -> None:
+    dtype = "uint8" if len(case.token_ids) + len(case.specials) <= 256 else "uint16"
+    files = sorted((transformed.examples / f"Split-{split}").iterdir())
+    lanes = [[tokens(record, dtype) for record in parse_tfrecord(path)] for path in files]
+    assert lanes == case.lane_windows(split)
+
+
+def test_stage_vocabulary_is_the_train_split_s(case: Case, transformed: Transformed) -> None:
+    vocabulary = Vocabulary.load(transformed.graph)
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    assert ids == {f"<{name}>": i for i, name in enumerate(case.specials)} | case.token_ids
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_stage_manifest_numbers_equal_a_recount(case: Case, transformed: Transformed, split: str) -> None:
+    counts = Manifest.load(transformed.examples).splits[split]
+    text = "".join(case.splits[split])
+    unknown = sum(n for character, n in Counter(text).items() if character not in case.token_ids)
+    lanes = case.lane_windows(split)
+    predictions = len(case.stream(split)) - 1
+    assert (counts.documents, counts.characters) == (len(case.splits[split]), len(text))
+    assert (counts.tokens, counts.predictions) == (predictions + 1, predictions)
+    assert (counts.lanes, counts.windows) == (len(lanes), len(lanes[0]))
+    assert counts.padding == len(lanes) * len(lanes[0]) * case.window_length - predictions
+    assert counts.unknown == unknown
+    assert counts.unknown_rate == pytest.approx(unknown / len(text) if text else 0)
+    assert counts.dropped_tail == 0
+
+
+def test_stage_manifest_says_what_a_reader_needs(case: Case, transformed: Transformed) -> None:
+    manifest = Manifest.load(transformed.examples)
+    assert manifest.vocabulary_size == len(case.token_ids) + len(case.specials)
+    assert manifest.window_length == case.window_length
+    assert manifest.dtype == ("uint16" if manifest.vocabulary_size > 256 else "uint8")
+
+
+def test_stage_leaves_no_other_file(case: Case, transformed: Transformed) -> None:
+    assert set(everything(transformed.graph)) == {"vocabulary.tsv"}
+    assert set(everything(transformed.examples)) == {"manifest.json"} | {
+        f"Split-{split}/lane-{lane:05d}-of-{case.lane_count(split):05d}.tfrecord"
+        for split in SPLITS
+        for lane in range(case.lane_count(split))
+    }
+
+
+def test_stage_hello_is_end_h_e_l_l_o_end(tmp_path: Path) -> None:
+    result = transform(
+        tmp_path,
+        {split: ["hello"] for split in SPLITS},
+        lanes=1,
+        window_length=3,
+        specials=("end",),
+    )
+    (path,) = (result.examples / "Split-train").iterdir()
+    # <end> e h l o
+    assert parse_tfrecord(path) == [bytes([0, 2, 1, 3]), bytes([3, 3, 4, 0])]
+
+
+def test_stage_min_count_makes_rare_characters_unknown(transformed_case: Callable[[str], Transformed]) -> None:
+    result = transformed_case("rare_characters")
+    characters = Vocabulary.load(result.graph).characters
+    assert "!" in characters  # twice in the train split
+    assert "?" not in characters  # once
+    splits = Manifest.load(result.examples).splits
+    assert splits["train"].unknown == 1
+    assert splits["train"].unknown_rate == pytest.approx(1 / 203)
+    assert splits["eval"].unknown == 1  # the x of "x é"
+    assert splits["eval"].unknown_rate == pytest.approx(1 / 10)
+
+
+@pytest.mark.parametrize("name", ["37_documents", "empty_documents"])
+def test_stage_block_size_changes_no_byte(
+    tmp_path: Path, name: str, transformed_case: Callable[[str], Transformed]
+) -> None:
+    case, small = CASES[name], transformed_case(name)
+    whole = transform(tmp_path, case.splits, **case.settings)
+    assert everything(whole.graph) == everything(small.graph)
+    assert everything(whole.examples) == everything(small.examples)
+
+
+def test_stage_corpus_of_one_window_per_lane_is_enough(tmp_path: Path) -> None:
+    result = transform(tmp_path, {"train": ["a" * 11], "eval": ["a"]}, lanes=3, window_length=4)
+    assert Manifest.load(result.examples).splits["train"].windows == 1
+
+
+def test_stage_corpus_shorter_than_one_window_per_lane_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must fill one window per lane") as caught:
+        transform(tmp_path, {"train": ["a" * 10], "eval": ["a"]}, lanes=3, window_length=4)
+    assert str(caught.value) == (
+        "Transform: the train split must fill one window per lane, lanes × window_length = 3 × 4 = 12 tokens. "
+        "Received: 11. Use a longer corpus, fewer transform.lanes or a shorter transform.window_length."
+    )
+    assert everything(tmp_path / "transform_graph") == everything(tmp_path / "transformed_examples") == {}
+
+
+def test_stage_eval_shorter_than_a_window_is_padded(tmp_path: Path) -> None:
+    result = transform(tmp_path, {"train": ["a" * 99], "eval": ["a"]}, lanes=2, window_length=8)
+    counts = Manifest.load(result.examples).splits["eval"]
+    assert (counts.lanes, counts.windows, counts.predictions, counts.padding) == (1, 1, 2, 6)
+
+
+def test_stage_without_unk_and_unseen_characters_is_refused(tmp_path: Path) -> None:
+    splits = {"train": ["abc" * 9], "eval": ["abz", "z"], "test": ["xyz"]}
+    with pytest.raises(ValueError, match="without the special `unk`") as caught:
+        transform(tmp_path, splits, lanes=1, window_length=4, specials=("end", "pad"))
+    assert "Received: unknown characters {'eval': 2, 'test': 3}. Add unk" in str(caught.value)
+    assert everything(tmp_path / "transform_graph") == everything(tmp_path / "transformed_examples") == {}
+
+
+def test_stage_settings_leave_out_the_runner() -> None:
+    # The result does not depend on it, so a change must not run the stage again.
+    plain = Transform(TransformConfig())
+    parallel = Transform(TransformConfig(beam=BeamConfig(direct_num_workers=2)))
+    assert plain.settings() == parallel.settings()
+    assert plain.settings() != Transform(TransformConfig(lanes=3)).settings()
