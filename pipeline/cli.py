@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
 import math
 import os
 import re
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     try:
         _parser().parse_args(argv, arguments)
+        if not arguments.debug:
+            # Beam logs the traceback of an error that it then raises; one message is enough.
+            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
         code = int(arguments.command(arguments))
         sys.stdout.flush()
         return code

@@ -66,10 +66,12 @@ def _whole(lengths: Mapping[str, int], shares: Mapping[str, float]) -> dict[str,
 def _cut(lengths: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, list[Piece]]:
     total = sum(lengths.values())
     pieces: dict[str, list[Piece]] = {}
-    share_before = 0.0
+    stop, share_before = 0, 0.0
+    last_name = list(shares)[-1]
     for name, share in shares.items():
-        start, stop = round(share_before * total), round((share_before + share) * total)
         share_before += share
+        # Shares add up to 1 but for rounding, which must not cost the last split a character.
+        start, stop = stop, total if name == last_name else round(share_before * total)
         pieces[name] = []
         offset = 0
         for document, length in lengths.items():

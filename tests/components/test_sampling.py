@@ -194,9 +194,7 @@ def test_sample_frequencies_match_softmax():
     drawn = draw(uniforms(count), temperature=0.8)
 
     expected = distribution(temperature=0.8)
-    statistic = sum(
-        (np.count_nonzero(drawn == token) - count * p) ** 2 / (count * p) for token, p in expected.items()
-    )
+    statistic = sum((np.count_nonzero(drawn == token) - count * p) ** 2 / (count * p) for token, p in expected.items())
     assert statistic < 30  # 5 degrees of freedom: p < 2e-5 for a right sampler
     assert set(drawn.tolist()) <= set(expected)
 
@@ -213,9 +211,7 @@ def test_sample_rows_use_their_own_controls():
 
     together = to_numpy(sample(logits, uniform, *controls))
 
-    alone = [
-        int(to_numpy(sample(*(value[i : i + 1] for value in (logits, uniform, *controls))))[0]) for i in range(5)
-    ]
+    alone = [int(to_numpy(sample(*(value[i : i + 1] for value in (logits, uniform, *controls))))[0]) for i in range(5)]
     assert together.tolist() == alone
     assert len(set(alone)) > 1
     assert together.dtype == np.int32

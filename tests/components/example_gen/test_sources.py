@@ -1,6 +1,7 @@
 """Sources: which documents a corpus has, how they are named, and what is said when it cannot be read."""
 
 import glob
+import hashlib
 import importlib.metadata
 import subprocess
 import sys
@@ -231,3 +232,10 @@ def test_digest_any_change_changes_it(tmp_path: Path, files: dict[str, bytes]) -
     write(tmp_path / "after", files)
     before, after = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("before", "after"))
     assert before != after
+
+
+def test_digest_one_document_looking_like_two_is_another(tmp_path: Path) -> None:
+    write(tmp_path / "two", {"a.txt": b"one", "b.txt": b"two"})
+    write(tmp_path / "one", {"a.txt": b"one" + hashlib.sha256(b"b.txt").digest() + b"two"})
+    one, two = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("one", "two"))
+    assert one != two

@@ -6,8 +6,6 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from components.exporter.stage import Exporter
 from components.tasks import language_model
 from components.tasks.language_model import LanguageModel
@@ -41,11 +39,6 @@ def full(base: Path) -> Exported:
 def end_only(base: Path) -> Exported:
     """A vocabulary of `<end>` and four characters."""
     return _export(base / "end_only", END_ONLY, {"<end>": -1.0})
-
-
-def not_a_number(base: Path) -> Exported:
-    """A model whose weights are NaN."""
-    return _export(base / "not_a_number", END_ONLY, {token: np.nan for token in END_ONLY.tokens})
 
 
 @functools.cache

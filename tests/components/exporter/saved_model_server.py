@@ -1,4 +1,4 @@
-"""Run as a script: uses SavedModels in a process that imports only TensorFlow and NumPy.
+"""Run as a script: uses SavedModels in a process that imports only TensorFlow.
 
 Reads pickled (function, arguments) from stdin and writes pickled results to stdout.
 """
@@ -8,7 +8,6 @@ import pickle
 import sys
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -54,13 +53,6 @@ def operations(folder):
     return {node.op for function in graph.library.function for node in function.node_def} | {
         node.op for node in graph.node
     }
-
-
-def save_without_signatures(folder):
-    """Writes a SavedModel that has a variable and no signature."""
-    module = tf.Module()
-    module.variable = tf.Variable(np.ones(3, "float32"))
-    tf.saved_model.save(module, folder)
 
 
 def modules():

@@ -137,7 +137,12 @@ def test_train_history_has_the_documented_keys(trained, corpus):
     steps, evaluations = read_history(trained)
 
     assert corpus.train.steps > 20
-    assert [entry["step"] for entry in steps] == [20, corpus.train.steps, corpus.train.steps + 20, 2 * corpus.train.steps]
+    assert [entry["step"] for entry in steps] == [
+        20,
+        corpus.train.steps,
+        corpus.train.steps + 20,
+        2 * corpus.train.steps,
+    ]
     assert [entry["epoch"] for entry in steps] == [1, 1, 2, 2]
     assert {frozenset(entry) for entry in steps} == {
         frozenset({"epoch", "step", "nats", "gradient_norm", "learning_rate"})
@@ -185,7 +190,9 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
 
 
 def test_train_diverging_raises_and_stores_no_model(corpus, tmp_path):
-    with pytest.raises(FloatingPointError, match=r"must be finite.*Received: nan.*Lower trainer\.optimizer\.learning_rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"must be finite.*Received: nan.*Lower trainer\.optimizer\.learning_rate"
+    ):
         train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 1e38), tmp_path)
 
     assert not (tmp_path / "model.json").exists()

@@ -1,0 +1,141 @@
+"""The InfraValidator: blesses a SavedModel that does its work, and says what is wrong with one that does not."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from components.infra_validator.stage import InfraValidator
+from components.native_logs import import_quietly
+from tests.components.exporter import exported
+
+SIGNATURES = ("serving_default", "generate", "initial_state", "step", "score")
+
+
+@pytest.fixture(scope="module")
+def tf():
+    return import_quietly("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def check(tf):
+    """The module that runs in the child process."""
+    from components.infra_validator import check
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return exported.full(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def loaded(tf, model):
+    """The working model; it keeps its variables alive."""
+    return tf.saved_model.load(str(model.saved_model))
+
+
+# ---- The stage ------------------------------------------------------------------------------------------------------
+
+
+def validate(saved_model, folder):
+    """Runs the stage; returns the name of the verdict, the reasons, and the sample."""
+    folder.mkdir()
+    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": folder}, folder)
+    (verdict,) = folder.glob("INFRA_*")
+    return verdict.name, verdict.read_text("utf-8").splitlines(), (folder / "sample.txt").read_text("utf-8")
+
+
+def test_infra_validator_working_model_is_blessed_with_a_sample(model, tmp_path):
+    verdict, reasons, sample = validate(model.saved_model, tmp_path / "blessing")
+
+    assert verdict == "INFRA_BLESSED"
+    assert reasons == []
+    assert set(sample) <= set(model.vocabulary.characters)
+
+
+def test_infra_validator_weights_that_are_nan_are_refused_with_reasons(tf, model, tmp_path):
+    broken = tf.saved_model.load(str(model.saved_model))
+    for variable in broken.signatures["score"].variables:
+        variable.assign(tf.fill(variable.shape, np.float32("nan")))
+    tf.saved_model.save(broken, str(tmp_path / "nan"), signatures=broken.signatures)
+
+    verdict, reasons, _ = validate(tmp_path / "nan", tmp_path / "blessing")
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert any("score must be finite; it is nan" in reason for reason in reasons)
+    assert any("log_prob must be finite" in reason for reason in reasons)
+
+
+def test_infra_validator_model_without_signatures_is_refused_naming_each(tf, tmp_path):
+    module = tf.Module()
+    module.variable = tf.Variable([1.0, 2.0])
+    tf.saved_model.save(module, str(tmp_path / "bare"))
+
+    verdict, reasons, sample = validate(tmp_path / "bare", tmp_path / "blessing")
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert reasons == [f"Signature {name!r} is missing." for name in SIGNATURES]
+    assert sample == ""
+
+
+def test_infra_validator_folder_that_is_no_saved_model_fails_and_writes_no_verdict(tmp_path):
+    with pytest.raises(RuntimeError, match=r"components\.infra_validator\.check ended with exit code 1"):
+        validate(tmp_path, tmp_path / "blessing")
+
+    assert list((tmp_path / "blessing").iterdir()) == []
+
+
+# ---- The checks -----------------------------------------------------------------------------------------------------
+
+
+def test_wrong_signatures_working_model_has_none(check, loaded):
+    assert check.wrong_signatures(loaded.signatures) == []
+
+
+def test_wrong_signatures_names_a_missing_output_and_a_wrong_type(check, loaded):
+    good = loaded.signatures["score"]
+    changed = SimpleNamespace(
+        structured_input_signature=good.structured_input_signature,
+        structured_outputs={"log_prob": SimpleNamespace(dtype=SimpleNamespace(name="float64"))},
+    )
+
+    assert check.wrong_signatures({**loaded.signatures, "score": changed}) == [
+        "Signature 'score': output 'log_prob' must be float32; it is float64.",
+        "Signature 'score': output 'tokens' must be int32; it is missing.",
+    ]
+
+
+def change(loaded, name, changed):
+    """The signatures with one whose outputs go through `changed`."""
+    good = loaded.signatures[name]
+    return {**loaded.signatures, name: lambda **inputs: changed(dict(good(**inputs)))}
+
+
+def test_wrong_results_working_model_has_none(check, loaded, model):
+    assert check.wrong_results(loaded.signatures, check.token_ids(model.saved_model)) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "changed", "reason"),
+    [
+        ("score", lambda out: {**out, "log_prob": out["log_prob"] + 0.01}, "step and score must agree"),
+        ("step", lambda out: {**out, "state_1": 0 * out["state_1"]}, "step and score must agree"),
+        ("score", lambda out: {**out, "tokens": out["tokens"] - 1}, "score must count 9 tokens"),
+        ("generate", lambda out: {**out, "text": out["text"] + str(np.random.default_rng())}, "two calls differ"),
+        ("generate", lambda out: {**out, "text": out["text"][::-1]}, "must return the prompt and its continuation"),
+        ("generate", lambda out: {**out, "log_prob": out["log_prob"] / 0}, "log_prob must be finite"),
+    ],
+)
+def test_wrong_results_says_what_does_not_fit(check, loaded, model, signature, changed, reason):
+    ids = check.token_ids(model.saved_model)
+
+    reasons = check.wrong_results(change(loaded, signature, changed), ids)
+
+    assert len(reasons) >= 1
+    assert any(reason in sentence for sentence in reasons)
+
+
+def test_token_ids_equal_the_vocabulary(check, model):
+    assert check.token_ids(model.saved_model) == {token: i for i, token in enumerate(model.vocabulary.tokens)}
