@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,13 +54,14 @@ def test_import_quietly_failing_import_raises_and_gives_stderr_back(module, capf
 
 def test_import_quietly_opens_no_file_for_good(module):
     module("noisy_module", "")
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
-    if before is None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
         pytest.skip("this system has no /proc")
+    before = len(list(descriptors.iterdir()))
 
     import_quietly("noisy_module")
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(descriptors.iterdir())) == before
 
 
 def test_import_quietly_module_that_is_there_is_returned():

@@ -127,7 +127,7 @@ def test_run_not_blessed_exits_3_with_reasons(capsys: pytest.CaptureFixture[str]
         ([], "required: COMMAND"),
         (["run", "--forse", "trainer"], "unrecognized arguments"),
         (["sample"], "required: --model"),
-        (["sample", "--model", ".", "--length", "-1"], "--length must be >= 0. Received: -1."),
+        (["sample", "--model", ".", "--length", "-1"], "--length must be >= 0 and below 2^31. Received: -1."),
         (["sample", "--model", ".", "--temperature", "nan"], "--temperature must be >= 0 and finite. Received: nan."),
         (["sample", "--model", ".", "--temperature", "-1"], "--temperature must"),
         (["sample", "--model", ".", "--top-k", "-1"], "--top-k must"),

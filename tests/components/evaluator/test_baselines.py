@@ -1,5 +1,6 @@
 """The baselines against dictionaries of counts, written from the formulas."""
 
+import itertools
 import math
 from collections import Counter, defaultdict
 
@@ -20,7 +21,7 @@ def random_stream(seed, lengths, tokens=(0, 2, 3, 4, 5, 6)):
 def ngrams(stream):
     """(context of at most two tokens within the document, next token) of each prediction."""
     context = []
-    for token, following in zip(stream[:-1], stream[1:], strict=True):
+    for token, following in itertools.pairwise(stream):
         context = [END] if token == END else [*context, int(token)][-2:]
         yield tuple(context), int(following)
 

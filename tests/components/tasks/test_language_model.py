@@ -1,5 +1,7 @@
 """The language model: its equations, its states, its resets, its files."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_language_model_rows_with_resets_equal_each_document_alone(model, states
 
     for row in range(BATCH):
         borders = [0, *np.flatnonzero(RESET[row]), TIMESTEPS]
-        for number, (start, stop) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+        for number, (start, stop) in enumerate(itertools.pairwise(borders)):
             if start == stop:
                 continue
             opened = number > 0
