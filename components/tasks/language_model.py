@@ -1,10 +1,10 @@
 """The language model: a pure function (tokens, states, reset) → (logits, states), many-to-many, shifted by one.
 
-    x_t = one-hot(token_t)                          [batch, vocabulary]
-    h_t^1 = activation(x_t U^1 + h_{t-1}^1 W^1 + b^1)      [batch, units]
-    h_t^l = activation(h_t^{l-1} U^l + h_{t-1}^l W^l + b^l)
-    o_t = h_t^layers V + c                          [batch, vocabulary]
-    p(token_{t+1} | token_1 … token_t) = softmax(o_t)
+x_t = one-hot(token_t)                          [batch, vocabulary]
+h_t^1 = activation(x_t U^1 + h_{t-1}^1 W^1 + b^1)      [batch, units]
+h_t^l = activation(h_t^{l-1} U^l + h_{t-1}^l W^l + b^l)
+o_t = h_t^layers V + c                          [batch, vocabulary]
+p(token_{t+1} | token_1 … token_t) = softmax(o_t)
 """
 
 from __future__ import annotations

@@ -55,6 +55,9 @@ class LaneReader:
             self._lane(folder / f"Split-{split}" / lane_file(lane, self.layout.lanes), dtype)
             for lane in range(self.layout.lanes)
         ]
+        # A group of lanes that are one token shorter may have one window less that holds a token.
+        longest = self._lengths.reshape(-1, self.batch_size).max(axis=1)
+        self._group_starts = np.concatenate([[0], np.cumsum(-(-longest // self.layout.window_length))])
 
     def _lane(self, path: Path, dtype: np.dtype) -> np.ndarray:
         windows = read_records(path, self.layout.window_length, dtype)
@@ -68,15 +71,16 @@ class LaneReader:
     @property
     def steps(self) -> int:
         """Steps in one pass over the split."""
-        return self.layout.windows * (self.layout.lanes // self.batch_size)
+        return int(self._group_starts[-1])
 
     def starts_lanes(self, step: int) -> bool:
         """Whether the rows of this step do not continue those of the step before: states start at zero."""
-        return step % self.layout.windows == 0
+        return bool(step in self._group_starts)
 
     def window(self, step: int) -> Window:
-        """Reads step `step`, 0 … steps - 1, in constant time."""
-        group, index = divmod(step, self.layout.windows)
+        """Reads step `step`, 0 … steps - 1, wherever it is in the split."""
+        group = int(np.searchsorted(self._group_starts, step, "right")) - 1
+        index = step - int(self._group_starts[group])
         rows = range(group * self.batch_size, (group + 1) * self.batch_size)
         tokens = np.stack([self._lanes[row][index] for row in rows]).astype(np.int32)  # [batch, window_length + 1]
         length = self.layout.window_length

@@ -193,7 +193,11 @@ BAD_RUNS = {
     "unknown key": (lambda folder: ["--set", "model.unitz=3"], 2, "Did you mean 'units'?"),
     "wrong type": (_wrong_type, 2, "model.units"),
     "negative units": (lambda folder: ["--set", "model.units=-1"], 2, "model.units"),
-    "missing corpus": (lambda folder: ["--set", f"example_gen.source=text:{folder}/none*.txt"], 1, "match at least one"),
+    "missing corpus": (
+        lambda folder: ["--set", f"example_gen.source=text:{folder}/none*.txt"],
+        1,
+        "match at least one",
+    ),
     "invalid UTF-8": (_bad_utf8, 1, "byte offset 9"),
     "empty corpus": (_empty_file, 1, "empty.txt of 0 bytes"),
     "short corpus": (lambda folder: ["--set", f"example_gen.source=inline:{'short ' * 20}"], 1, "one window per lane"),

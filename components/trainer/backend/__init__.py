@@ -1,8 +1,8 @@
 """The compiled step, one implementation per Keras backend behind one interface.
 
-    TrainStep(model, optimizer)          a callable: window, states → states, StepResult; `sync()` brings the model's
-                                         variables up to date
-    compile_inference(model, function)   compiles `function(*arrays)`, which may call the model, without gradients
+TrainStep(model, optimizer)          a callable: window, states → states, StepResult; `sync()` brings the model's
+                                     variables up to date
+compile_inference(model, function)   compiles `function(*arrays)`, which may call the model, without gradients
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Client:
         return self.ask("call", str(model.saved_model), signature, inputs)
 
     def generate(self, model: exported.Exported, prompts: list[str], **controls: Any) -> dict[str, Any]:
-        """Calls `generate` with DESIGN.md's defaults for what is left out; texts come as strings."""
+        """Calls `generate` with the signature's defaults for what is left out; texts come as strings."""
         inputs = {"max_length": [20], "temperature": [1.0], "top_k": [0], "top_p": [1.0], "seed": [0], **controls}
         outputs = self.call(model, "generate", prompt=prompts, **inputs)
         return {**outputs, "text": [text.decode("utf-8") for text in outputs["text"]]}

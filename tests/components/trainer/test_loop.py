@@ -51,7 +51,7 @@ def read_history(folder):
 
 
 def numpy_training(weights, documents, batch_size, epochs, learning_rate, carry=True):
-    """SGD over lanes in float64, cut and carried as DESIGN.md says; returns the weights and the nats of each step."""
+    """SGD over lanes in float64, cut at the window and carried over it; returns the weights and the nats of each step."""
     stream = stream_of(documents, VOCABULARY.end)
     predictions = len(stream) - 1
     borders = [lane * predictions // LANES for lane in range(LANES + 1)]
@@ -209,7 +209,7 @@ def test_trainer_stage_seed_decides_the_weights(tmp_path):
         output = tmp_path / str(run)
         output.mkdir()
         settings = TrainerConfig(epochs=1, seed=seed, batch_size=2)
-        stage = Trainer(model=ModelConfig(units=UNITS, layers=2), trainer=settings)
+        stage = Trainer(model=ModelConfig(units=UNITS, layers=1), trainer=settings)
         inputs = {"transform_graph": tmp_path, "transformed_examples": tmp_path / "lanes"}
         stage.run(inputs, {"model": output}, tmp_path)
         weights.append(language_model.load(output).get_weights())

@@ -9,6 +9,7 @@ import pytest
 
 from components.transform.reader import LaneReader, Window
 from tests.components.transform.reference import CASES, Case, Transformed
+from tests.testing import write_lanes
 
 SPLITS = ("train", "eval", "test")
 
@@ -105,6 +106,16 @@ def test_window_smaller_batches_are_groups_of_lanes(
         rows = slice(group * batch_size, (group + 1) * batch_size)
         for array, expected in zip(grouped.window(group * whole.steps + step), whole.window(step), strict=True):
             np.testing.assert_array_equal(array, expected[rows])
+
+
+def test_reader_group_of_shorter_lanes_has_no_window_without_a_token(tmp_path: Path) -> None:
+    stream = np.asarray([0, *range(1, 9), 0])  # 9 predictions: lanes of 4 and 5 make 1 and 2 windows of 4
+    write_lanes(tmp_path, {"train": (stream, 2)}, window_length=4, vocabulary_size=9)
+    grouped = LaneReader(tmp_path, "train", 0, batch_size=1)
+    windows = [grouped.window(step) for step in range(grouped.steps)]
+    assert [window.weights.sum() for window in windows] == [4, 4, 1]
+    assert [grouped.starts_lanes(step) for step in range(grouped.steps)] == [True, True, False]
+    np.testing.assert_array_equal(np.concatenate([w.inputs[w.weights > 0] for w in windows]), stream[:-1])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8])

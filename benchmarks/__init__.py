@@ -1,0 +1,1 @@
+"""Side-by-side measurements. They record; they never assert a time."""
