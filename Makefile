@@ -5,14 +5,20 @@ BIN := .venv/bin
 # The versions this project was tested with; pyproject.toml says which ones it allows.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Two processes; the tests of a file stay together, so that what they share is made once.
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# What computes on either backend; the rest of the tests would only repeat themselves.
+BACKEND_NEUTRAL = tests/custom_layers $(addprefix tests/components/,tasks trainer evaluator test_sampling.py)
+
 .PHONY: run test lint format clean
 
 run: .venv/.installed-run
 	$(BIN)/python run_pipeline.py run
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/custom_layers tests/components
+	$(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) $(BACKEND_NEUTRAL)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Writes a SavedModel, with Keras on TensorFlow: `python -m components.exporter.export MODEL TRANSFORM_GRAPH OUTPUT`."""
+"""Writes a SavedModel, on TensorFlow: `python -m components.exporter.export MODEL TRANSFORM_GRAPH OUTPUT`."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def read_history(folder):
 
 
 def numpy_training(weights, documents, batch_size, epochs, learning_rate, carry=True):
-    """SGD over lanes in float64, cut at the window and carried over it; returns the weights and the nats of each step."""
+    """SGD over lanes in float64, states carried, gradients cut; returns the weights and the nats of each step."""
     stream = stream_of(documents, VOCABULARY.end)
     predictions = len(stream) - 1
     borders = [lane * predictions // LANES for lane in range(LANES + 1)]
