@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+_SOURCES = str(Path(__file__).resolve().parents[1])
 _LAST_LINES = 5
 
 
@@ -15,9 +17,11 @@ def run_module(module: str, *arguments: str) -> str:
     Raises:
         RuntimeError: It failed. The message ends with the last lines of its errors.
     """
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    # The child must run the code of this process, not what the current folder (-P) or an installation holds.
+    path = os.pathsep.join(filter(None, [_SOURCES, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
     child = subprocess.run(
-        [sys.executable, "-m", module, *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", module, *arguments], env=environment, capture_output=True, text=True, check=False
     )
     if child.returncode:
         last = "\n".join(child.stderr.strip().splitlines()[-_LAST_LINES:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -33,10 +34,12 @@ class Pusher(Stage):
     }
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {"pushed_model": PushedModel}
 
-    def reusable(self, outputs: Mapping[str, Path]) -> bool:
-        """Whether the pushed version is still there: the serving folder belongs to its users."""
+    def reusable(self, outputs: Mapping[str, Path], root: Path) -> bool:
+        """Whether the pushed version is still what is served: the newest one, and there."""
         record: dict[str, Any] = json.loads((outputs["pushed_model"] / _RECORD).read_text("utf-8"))
-        return (Path(record["destination"]) / _GRAPH_FILE).is_file()
+        destination = root / record["destination"]
+        newest = max(versions(destination.parent), default=0)
+        return record["version"] == newest and (destination / _GRAPH_FILE).is_file()
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         reasons = [
@@ -48,7 +51,8 @@ class Pusher(Stage):
         destination = push(inputs["exported_model"], root / "serving" / self.pipeline.name)
         if self.pusher.keep is not None:
             remove_old(destination.parent, self.pusher.keep)
-        record = {"destination": str(destination.resolve()), "version": int(destination.name)}
+        # Relative, so that a root folder can be moved.
+        record = {"destination": destination.relative_to(root).as_posix(), "version": int(destination.name)}
         (outputs["pushed_model"] / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -82,11 +86,20 @@ def push(model: Path, serving: Path) -> Path:
         for file in [path for path in temporary.rglob("*") if path.is_file()]:
             with file.open("rb") as written:
                 os.fsync(written.fileno())
-        destination = serving / str(1 + max(versions(serving), default=0))
-        temporary.rename(destination)
+        return _rename_to_next_version(temporary, serving)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return destination
+
+
+def _rename_to_next_version(temporary: Path, serving: Path) -> Path:
+    while True:
+        destination = serving / str(1 + max(versions(serving), default=0))
+        try:
+            return temporary.rename(destination)
+        except OSError as error:
+            # Another push took the number in between.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def remove_old(serving: Path, keep: int) -> None:

@@ -26,7 +26,7 @@ class TransformGraph(Artifact):
 class TransformedExamples(Artifact):
     """The token stream of each split, cut into lanes of fixed-length windows.
 
-    manifest.json                    counts, per split and overall (see components.transform.lanes.SplitManifest)
+    manifest.json                    counts, per split and overall (see components.transform.manifest.SplitManifest)
     Split-S/lane-BBBBB-of-NNNNN.tfrecord   lane b: TFRecords of `window_length + 1` little-endian token ids
     """
 
@@ -62,4 +62,4 @@ class InfraBlessing(Artifact):
 
 
 class PushedModel(Artifact):
-    """pushed.json: {"destination" (absolute path of the version folder), "version"}."""
+    """pushed.json: {"destination" (the version folder, seen from the root), "version"}."""

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ def _report(error: Exception, debug: bool) -> int:
     """Prints an error as one readable message and returns its exit code."""
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, sqlite3.DatabaseError):
+        error = UsageError(f"The lineage store metadata.sqlite is damaged ({error}). Move it away to start anew.")
     # The messages of these are sentences; of others (KeyError: 'x') the name says more than the text.
     sentence = isinstance(error, ValueError | RuntimeError | ArithmeticError) and str(error)
     text = str(error) if sentence else f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -84,6 +87,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipeline import console, graph, runner
     from pipeline.config_file import load_config
 
+    backend = os.environ["KERAS_BACKEND"]
+    if backend not in ("tensorflow", "jax"):
+        raise UsageError(
+            f"The environment variable KERAS_BACKEND must be tensorflow or jax. Received: {backend!r}."
+            f"{did_you_mean(backend, ('tensorflow', 'jax'))}"
+        )
     config_path = _recipe(arguments.config)
     config = load_config(config_path, arguments.set)
     root = arguments.root or Path("runs") / config.pipeline.name
@@ -130,7 +139,10 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
         "temperature": (0 <= arguments.temperature < math.inf, "be >= 0 and finite"),
         "top_k": (0 <= arguments.top_k < 2**31, "be >= 0 (0: no limit) and below 2^31"),
         "top_p": (0 < arguments.top_p <= 1, "be > 0 and <= 1"),
-        "seed": (arguments.seed is None or 0 <= arguments.seed < 2**63, "be >= 0 and below 2^63"),
+        "seed": (
+            arguments.seed is None or 0 <= arguments.seed <= 2**63 - max(arguments.num, 1),
+            "be >= 0 and below 2^63 for each of the texts",
+        ),
         "num": (arguments.num >= 1, "be >= 1"),
         "stream": (not arguments.stream or arguments.num == 1, "come with one text: leave out --num"),
     }
@@ -267,16 +279,22 @@ def _parser() -> _Parser:
     score.add_argument("--json", action="store_true", help="print one JSON object")
 
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
-    runs.add_argument("--root", type=Path, metavar="DIR", help="root folder (default: all of runs/*)")
+    runs.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: all of runs/*)")
     runs.add_argument("--json", action="store_true", help="print one JSON object")
     command("stages", _stages, "List the stages: name, inputs → outputs, what each does.")
     command("configs", _configs, "List the recipes that --config knows by name.")
     return parser
 
 
+def _folder(text: str) -> Path:
+    if not text:  # Path("") would be the current folder
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="quickstart", metavar="F", help="YAML file or recipe (default: quickstart)")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
+    parser.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
 

@@ -17,11 +17,6 @@ SOURCE_ROOT = Path(__file__).resolve().parents[1]
 FIRST_PARTY = ("pipeline", "components", "custom_layers")
 
 
-def fingerprint(stage: Stage, input_digests: Mapping[str, str], root: Path) -> str:
-    """Hashes `ingredients`: equal fingerprints, equal outputs (up to what the stage itself leaves to chance)."""
-    return hash_ingredients(ingredients(stage, input_digests, root))
-
-
 def hash_ingredients(parts: Mapping[str, Any]) -> str:
     """Returns the hexadecimal SHA-256 of the canonical JSON."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -59,11 +59,8 @@ class Execution:
 
     id: int
     stage: str
+    inputs: Mapping[str, StoredArtifact]
     outputs: Mapping[str, StoredArtifact]
-
-    def is_whole(self) -> bool:
-        """Says whether all its output folders are still there."""
-        return all(artifact.path.is_dir() for artifact in self.outputs.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,13 +248,14 @@ class MetadataStore:
         ).fetchone()
         if row is None:
             return None
-        outputs = self._database.execute(
-            "SELECT key, type, path, digest FROM events JOIN artifacts ON artifacts.id = artifact_id "
-            "WHERE execution_id = ? AND direction = 'output'",
+        artifacts: dict[str, dict[str, StoredArtifact]] = {"input": {}, "output": {}}
+        for direction, key, kind, path, digest in self._database.execute(
+            "SELECT direction, key, type, path, digest FROM events JOIN artifacts ON artifacts.id = artifact_id "
+            "WHERE execution_id = ?",
             row,
-        )
-        artifacts = {key: StoredArtifact(kind, self.root / path, digest) for key, kind, path, digest in outputs}
-        return Execution(row[0], stage, artifacts)
+        ):
+            artifacts[direction][key] = StoredArtifact(kind, self.root / path, digest)
+        return Execution(row[0], stage, artifacts["input"], artifacts["output"])
 
     def _artifact_id(self, artifact: StoredArtifact) -> int:
         path = artifact.path
@@ -270,7 +268,7 @@ class MetadataStore:
 
 
 def _is_alive(owner: str) -> bool:
-    """Says whether the process `<pid>-<token>` still runs; the token tells this process from an earlier of its id."""
+    """Says whether the process `<pid>-<token>` still runs; the token tells it from an earlier one that had its pid."""
     pid = int(owner.partition("-")[0])
     if pid == os.getpid():
         return owner == _PROCESS

@@ -13,7 +13,7 @@ from pipeline.config import Config
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.fingerprint import digest_folder
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact
-from pipeline.session import TEMPORARY, Listener, Session, execution_folders
+from pipeline.session import TEMPORARY, Listener, Session, execution_folders, is_whole
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary
 
@@ -58,10 +58,13 @@ def run(
     with _open(root) as store:
         made_now = {key for stage in stages[first : last + 1] for key in stage.outputs}
         earlier = {stage.stage_name(): store.newest_execution(stage.stage_name()) for stage in stages[:first]}
-        for stage in stages[first : last + 1]:
-            for key in stage.inputs:
-                if key not in made_now:
-                    _require(earlier[producers[key].stage_name()], key, producers[key], f"--from {from_stage}")
+        needed = {
+            key: _require(earlier[producers[key].stage_name()], key, producers[key], f"--from {from_stage}")
+            for stage in stages[first : last + 1]
+            for key in stage.inputs
+            if key not in made_now
+        }
+        _check_lineage(needed, f"--from {from_stage}")
         session = Session(config, store, on_event, config_path)
         for position, stage in enumerate(stages):
             if position < first:
@@ -103,14 +106,15 @@ def run_stage(
         if not path.is_dir():
             raise UsageError(f"Runner: --input must be an existing folder. Received: {key}={str(path)!r}.")
     with _open(root) as store:
-        artifacts: dict[str, StoredArtifact] = {}
-        for key, kind in stage.inputs.items():
-            if key in given:
-                path = given[key].resolve()
-                artifacts[key] = StoredArtifact(kind.__name__, path, digest_folder(path))
-            else:
-                previous = store.newest_execution(producers[key].stage_name())
-                artifacts[key] = _require(previous, key, producers[key], f"stage {name}").outputs[key]
+        needed = {
+            key: _require(store.newest_execution(producers[key].stage_name()), key, producers[key], f"stage {name}")
+            for key in stage.inputs
+            if key not in given
+        }
+        _check_lineage(needed, f"stage {name}")
+        artifacts = {key: execution.outputs[key] for key, execution in needed.items()}
+        for key, path in given.items():
+            artifacts[key] = StoredArtifact(stage.inputs[key].__name__, path.resolve(), digest_folder(path))
         session = Session(config, store, on_event, config_path)
         session.run(stage, artifacts, forced=False)
         return session.finish()
@@ -129,12 +133,24 @@ def _require(previous: Execution | None, key: str, producer: type[Stage], what: 
     name = producer.stage_name()
     if previous is None or key not in previous.outputs:
         raise UsageError(f"Runner: {what} needs {key!r}, which {name} makes and has not made here. Run {name} first.")
-    if not previous.outputs[key].path.is_dir():
+    if not is_whole(previous):
         raise UsageError(
-            f"Runner: {what} needs {key!r}, whose folder is gone. Received: {str(previous.outputs[key].path)!r}. "
-            f"Run {name} again."
+            f"Runner: {what} needs {key!r}, whose folder is gone or changed. Received: "
+            f"{str(previous.outputs[key].path)!r}. Run {name} again."
         )
     return previous
+
+
+def _check_lineage(needed: Mapping[str, Execution], what: str) -> None:
+    """Refuses outputs of earlier runs that were not made from each other, such as a model and another's vocabulary."""
+    for execution in needed.values():
+        for key, artifact in execution.inputs.items():
+            if key in needed and needed[key].outputs[key].digest != artifact.digest:
+                raise UsageError(
+                    f"Runner: {what} needs outputs that belong together. Received: {execution.stage} {execution.id}, "
+                    f"which was made from another {key!r} than that of {needed[key].stage} {needed[key].id}. "
+                    f"Run {execution.stage} again, or start from an earlier stage."
+                )
 
 
 def _open(root: Path) -> MetadataStore:

@@ -44,7 +44,7 @@ class Session:
 
     def skip(self, name: str, previous: Execution | None = None) -> None:
         """Uses the outputs of an earlier execution, if given, without running the stage."""
-        self._record(name, "skipped", 0.0, previous if previous is not None and previous.is_whole() else None)
+        self._record(name, "skipped", 0.0, previous if previous is not None and is_whole(previous) else None)
 
     def run(self, stage_class: type[Stage], inputs: Mapping[str, StoredArtifact], forced: bool) -> None:
         """Runs a stage, or finds that an execution of the same fingerprint will do."""
@@ -70,10 +70,20 @@ class Session:
             self._record(name, status, time.perf_counter() - clock, execution)
 
     def finish(self) -> RunSummary:
-        """Closes the run."""
+        """Closes the run. One that ended before the stage that asks for the blessings is judged by them, too."""
+        if self._status == "succeeded":
+            self._reasons = self._refusals()
+            self._status = "not_blessed" if self._reasons else "succeeded"
         self._store.finish_run(self._run_id, self._status)
         results = tuple(self._results)
         return RunSummary(self._status, self._run_id, self._root, results, tuple(self._reasons), self._exception)
+
+    def _refusals(self) -> list[str]:
+        reasons = []
+        for artifact in self.artifacts.values():
+            for file in artifact.path.glob("*NOT_BLESSED"):
+                reasons += file.read_text("utf-8").splitlines() or [f"{file.name} without a reason."]
+        return reasons
 
     def _record(self, name: str, status: str, seconds: float, execution: Execution | None = None) -> None:
         outputs = execution.outputs if execution else {}
@@ -86,9 +96,10 @@ class Session:
 
     def _find(self, stage: Stage, key: str) -> Execution | None:
         found = self._store.newest_execution(stage.stage_name(), key)
-        if found is None or not found.is_whole():
+        if found is None or not is_whole(found):
             return None
-        return found if stage.reusable({name: artifact.path for name, artifact in found.outputs.items()}) else None
+        paths = {name: artifact.path for name, artifact in found.outputs.items()}
+        return found if stage.reusable(paths, self._root) else None
 
     def _execute(self, stage: Stage, parts: dict[str, Any], inputs: Mapping[str, StoredArtifact]) -> Execution:
         """Runs the stage in a temporary folder that one rename turns into its outputs."""
@@ -129,7 +140,15 @@ class Session:
             for output, kind in stage.outputs.items()
         }
         self._store.complete_execution(execution_id, seconds, inputs, outputs)
-        return Execution(execution_id, name, outputs)
+        return Execution(execution_id, name, inputs, outputs)
+
+
+def is_whole(execution: Execution) -> bool:
+    """Says whether its outputs are still there, byte for byte."""
+    return all(
+        artifact.path.is_dir() and digest_folder(artifact.path) == artifact.digest
+        for artifact in execution.outputs.values()
+    )
 
 
 def _publish(folder: Path, final: Path, record: str) -> None:

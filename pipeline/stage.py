@@ -53,7 +53,7 @@ class Stage:
         """
         return {}
 
-    def reusable(self, outputs: Mapping[str, Path]) -> bool:
+    def reusable(self, outputs: Mapping[str, Path], root: Path) -> bool:
         """Says whether earlier outputs, whole and of the same fingerprint, may stand in for a new run.
 
         A stage with an effect outside its outputs answers False when that effect is gone: Pusher, when the version

@@ -62,7 +62,8 @@ class RunSummary:
 
     def pushed_model(self) -> str | None:
         """Returns the version folder that the run pushed (or found pushed), or None."""
-        return _read_json(self.output("pushed_model", "pushed.json")).get("destination")
+        destination = _read_json(self.output("pushed_model", "pushed.json")).get("destination")
+        return None if destination is None else str(self.root / destination)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the object that `--json` prints."""
@@ -88,11 +89,7 @@ def _stage_json(stage: StageResult) -> dict[str, Any]:
         "outputs": {key: str(path) for key, path in stage.outputs.items()},
     }
     if stage.name == "trainer":
-        # Of this run: a cached model was not resumed now, however it once came about.
-        training = (
-            stage.outputs["model"] / "training.json" if stage.status == "ran" and "model" in stage.outputs else None
-        )
-        values["resumed_from_step"] = _read_json(training).get("resumed_from_step")
+        values["resumed_from_step"] = None  # the trainer starts anew
     return values
 
 

@@ -79,7 +79,8 @@ def _inline(text: str) -> Iterator[Source]:
 def _text(pattern: str) -> Iterator[Source]:
     # Path.glob takes relative patterns only.
     paths = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True)]  # noqa: PTH207
-    files = [path for path in paths if path.is_file()]
+    # By what they are, not by how they are reached: links must not make two documents of one.
+    files = {path.resolve(): path for path in sorted(paths, reverse=True) if path.is_file()}.values()
     if not files:
         raise ValueError(
             f"ExampleGen: a glob must match at least one file. Received: source='text:{pattern}', seen from "

@@ -92,8 +92,10 @@ class ServedModel(tf.Module):
         logits, states = self._read_prompt(ids)
 
         steps = tf.maximum(tf.reduce_max(max_length), 0)
-        # One element more than steps, written beforehand: an array that nothing was written to cannot be stacked.
-        written = tf.TensorArray(tf.int32, size=steps + 1, element_shape=[None]).write(steps, tf.zeros_like(max_length))
+        # It grows with the text, whatever max_length allows. An array that nothing was written to cannot be stacked,
+        # so element 0 is there from the start, and step s writes element s + 1.
+        written = tf.TensorArray(tf.int32, size=1, dynamic_size=True, element_shape=[None])
+        written = written.write(0, tf.zeros_like(max_length))
         log_prob = tf.zeros([batch])
         written_lengths = tf.zeros([batch], tf.int32)
         finished = tf.zeros([batch], tf.bool)
@@ -115,13 +117,13 @@ class ServedModel(tf.Module):
             finished |= ended
             n += tf.cast(active & ~ended, tf.int32)
             active &= ~ended & (step + 1 < max_length)
-            out = out.write(step, token)
+            out = out.write(step + 1, token)
             logits, states = self._model(token[:, None], states)
             return step + 1, active, finished, logits[:, 0], states, log_prob, n, out
 
         loop = (tf.constant(0), active, finished, logits, states, log_prob, written_lengths, written)
         *_, finished, _, _, log_prob, written_lengths, written = tf.while_loop(running, write, loop)
-        continuation = tf.transpose(written.stack())  # [batch, steps + 1]; 0 after the last active step
+        continuation = tf.transpose(written.stack())[:, 1:]  # [batch, steps until the last row ended]
         text = prompt + self._tokenizer.decode(continuation, written_lengths)
         return {"text": text, "log_prob": log_prob, "finished": finished}
 
@@ -167,7 +169,7 @@ class ServedModel(tf.Module):
         ids = self._tokenizer.encode(text)
         batch = ids.nrows(tf.int32)
         tokens = tf.cast(ids.row_lengths(), tf.int32) + 1
-        windows = -(-tf.reduce_max(tokens) // _SCORE_WINDOW)
+        windows = -(-tf.maximum(tf.reduce_max(tokens), 1) // _SCORE_WINDOW)
         # [batch, windows × window + 1]: `<end>`, the characters, and `<end>` up to the end of the last window.
         rows = ids.to_tensor(self._tokenizer.end)
         filling = windows * _SCORE_WINDOW - tf.shape(rows)[1]

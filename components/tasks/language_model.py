@@ -108,12 +108,12 @@ class LanguageModel(keras.Model):
             Logits float32 [batch, timesteps, vocabulary] of the token after each of `tokens`, and the states after
             the last step.
         """
-        hidden = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)
+        sequences = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)
         final_states = []
         for layer, state in zip(self.recurrent_layers, states, strict=True):
-            hidden, final_state = layer(hidden, initial_state=state, reset=reset, training=training)
+            sequences, final_state = layer(sequences, initial_state=state, reset=reset, training=training)
             final_states.append(final_state)
-        return ops.cast(self.readout(hidden), "float32"), final_states
+        return ops.cast(self.readout(sequences), "float32"), final_states
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -165,5 +165,11 @@ def load(folder: Path) -> LanguageModel:
             "Run the trainer stage again."
         ) from error
     model = LanguageModel(**architecture)
-    model.load_weights(folder / WEIGHTS)
+    try:
+        model.load_weights(folder / WEIGHTS)
+    except OSError as error:
+        raise ValueError(
+            f"LanguageModel: a folder must hold readable weights. Received: {folder / WEIGHTS} ({error}). "
+            "Run the trainer stage again."
+        ) from error
     return model

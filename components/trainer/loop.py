@@ -69,6 +69,8 @@ def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: P
                 continue
             step.sync()
             result = evaluate(corpus.eval_stream, corpus.vocabulary.end, score, model.initial_states).metrics()
+            if not math.isfinite(result["nats"]):
+                raise FloatingPointError(_not_finite(f"{result['nats']} nats on eval after epoch {epoch}"))
             is_best = result["bits_per_char"] < best
             record(epoch=epoch, step=epoch * corpus.train.steps, eval=result, best=is_best)
             progress.note(
@@ -107,14 +109,19 @@ def train_epoch(
         norm = float(results[-1].gradient_norm)
         if not math.isfinite(nats) or not math.isfinite(norm):
             raise FloatingPointError(
-                f"Trainer: loss and gradients must be finite. Received: {nats} nats and a gradient norm of {norm} in "
-                f"the {len(results)} steps before step {done}. Lower trainer.optimizer.learning_rate or clip the "
-                "gradients (trainer.optimizer.global_clipnorm)."
+                _not_finite(f"{nats} nats and a gradient norm of {norm} in the {len(results)} steps to step {done}")
             )
         now = time.monotonic()
         record(epoch=epoch, step=done, nats=nats, gradient_norm=norm, learning_rate=learning_rate(optimizer, done - 1))
         progress.update(done, nats, tokens / (now - started))
         results, started = [], now
+
+
+def _not_finite(received: str) -> str:
+    return (
+        f"Trainer: loss and gradients must be finite. Received: {received}. Lower trainer.optimizer.learning_rate or "
+        "clip the gradients (trainer.optimizer.global_clipnorm)."
+    )
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer, step: int) -> float:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-BLOCK_BYTES = 4 << 20
+# Small beside a lane, which reads whole blocks; large beside the cost of a Beam element.
+BLOCK_BYTES = 256 << 10
 _LONGEST_CHARACTER = 4
 
 

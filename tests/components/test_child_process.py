@@ -44,3 +44,11 @@ def test_run_module_exception_raises_with_its_message(module):
 
     with pytest.raises(RuntimeError, match="ValueError: the reason"):
         run_module("made")
+
+
+def test_run_module_runs_this_code_whatever_the_current_folder_holds(tmp_path, monkeypatch):
+    (tmp_path / "components").mkdir()
+    (tmp_path / "components" / "__init__.py").write_text("raise SystemExit('the wrong code')")
+    monkeypatch.chdir(tmp_path)
+
+    assert run_module("components.native_logs") == ""

@@ -47,9 +47,9 @@ def inputs(tmp_path, model):
     return folders
 
 
-def run(tmp_path, inputs, keep=None):
+def run(tmp_path, inputs, keep=None, name="pushed_model"):
     """Runs the stage; returns its output folder."""
-    output = tmp_path / "pushed_model"
+    output = tmp_path / name
     output.mkdir(exist_ok=True)
     stage = Pusher(pipeline=PipelineConfig(name="tiny"), pusher=PusherConfig(keep=keep))
     stage.run(inputs, {"pushed_model": output}, tmp_path / "root")
@@ -114,8 +114,8 @@ def test_pusher_records_destination_and_version(tmp_path, inputs, serving):
     output = run(tmp_path, inputs)
 
     record = json.loads((output / "pushed.json").read_text("utf-8"))
-    assert record == {"destination": str((serving / "1").resolve()), "version": 1}
-    assert Path(record["destination"]).is_absolute()
+    assert record == {"destination": "serving/tiny/1", "version": 1}
+    assert tmp_path / "root" / record["destination"] == serving / "1"
 
 
 # ---- Whole or not at all --------------------------------------------------------------------------------------------
@@ -222,6 +222,38 @@ def test_pusher_reusable_while_the_version_is_there(tmp_path, inputs, serving):
     outputs = {"pushed_model": run(tmp_path, inputs)}
     stage = Pusher(pipeline=PipelineConfig(name="tiny"), pusher=PusherConfig())
 
-    assert stage.reusable(outputs)
+    assert stage.reusable(outputs, tmp_path / "root")
     shutil.rmtree(serving / "1")
-    assert not stage.reusable(outputs)
+    assert not stage.reusable(outputs, tmp_path / "root")
+
+
+def test_pusher_not_reusable_when_a_newer_version_is_served(tmp_path, inputs):
+    outputs = {"pushed_model": run(tmp_path, inputs, name="first")}
+    stage = Pusher(pipeline=PipelineConfig(name="tiny"), pusher=PusherConfig())
+
+    assert stage.reusable(outputs, tmp_path / "root")
+    run(tmp_path, inputs, name="second")
+    assert not stage.reusable(outputs, tmp_path / "root")
+
+
+def test_pusher_in_a_moved_root_is_reusable(tmp_path, inputs):
+    outputs = {"pushed_model": run(tmp_path, inputs)}
+    (tmp_path / "root").rename(tmp_path / "moved")
+    stage = Pusher(pipeline=PipelineConfig(name="tiny"), pusher=PusherConfig())
+
+    assert stage.reusable(outputs, tmp_path / "moved")
+    assert not stage.reusable(outputs, tmp_path / "root")
+
+
+def test_push_number_taken_meanwhile_takes_the_next(tmp_path, inputs, monkeypatch):
+    serving = tmp_path / "serving"
+    rename = Path.rename
+
+    def overtaken(self, target):
+        monkeypatch.undo()
+        target.mkdir()
+        (target / "saved_model.pb").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    assert push(inputs["exported_model"], serving) == serving / "2"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint import code_digest, digest_folder, fingerprint
+from pipeline.fingerprint import code_digest, digest_folder, hash_ingredients, ingredients
+from pipeline.stage import Stage
 from tests.pipeline import fakes
 
 TREE = {
@@ -75,6 +76,10 @@ def test_code_digest_import_cycle_ends(tmp_path: Path) -> None:
 def test_code_digest_module_without_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'components\.none'"):
         code_digest("components.none", tmp_path)
+
+
+def fingerprint(stage: Stage, input_digests: dict[str, str], root: Path) -> str:
+    return hash_ingredients(ingredients(stage, input_digests, root))
 
 
 def test_fingerprint_depends_on_settings_and_inputs(tmp_path: Path) -> None:

@@ -239,3 +239,11 @@ def test_digest_one_document_looking_like_two_is_another(tmp_path: Path) -> None
     write(tmp_path / "one", {"a.txt": b"one" + hashlib.sha256(b"b.txt").digest() + b"two"})
     one, two = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("one", "two"))
     assert one != two
+
+
+def test_text_file_reached_through_links_is_one_document(tmp_path: Path) -> None:
+    write(tmp_path, {"a/one.txt": b"1", "b/two.txt": b"2"})
+    (tmp_path / "a" / "loop").symlink_to("..")
+    (tmp_path / "again.txt").symlink_to("a/one.txt")
+    assert len(glob.glob(f"{tmp_path}/**/*.txt", recursive=True)) > 3
+    assert sorted(texts(f"text:{tmp_path}/**/*.txt").values()) == ["1", "2"]

@@ -198,6 +198,12 @@ def test_score_empty_text_is_end_after_end(client, full):
     assert scored["tokens"].tolist() == [1]
 
 
+def test_score_of_no_text_is_no_score(client, full):
+    scored = client.call(full, "score", text=np.zeros([0], object))
+
+    assert scored["log_prob"].shape == scored["tokens"].shape == (0,)
+
+
 # ---- A vocabulary without <unk> -------------------------------------------------------------------------------------
 
 

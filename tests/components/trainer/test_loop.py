@@ -198,6 +198,18 @@ def test_train_diverging_raises_and_stores_no_model(corpus, tmp_path):
     assert not (tmp_path / "model.json").exists()
 
 
+def test_train_whose_last_update_diverges_raises_and_stores_no_model(tmp_path):
+    # One step: its own loss is finite, and what it does to the weights is seen by the evaluation alone.
+    corpus = read_corpus(write_corpus(tmp_path / "lanes", documents(1, 12), documents(1, 12)))
+    assert corpus.train.steps == 1
+    model = random_model(len(VOCABULARY), UNITS, 2, activation="relu")
+
+    with pytest.raises(FloatingPointError, match="Received: nan nats on eval after epoch 1"):
+        train(model, corpus, config(1, 1e30), tmp_path)
+
+    assert not (tmp_path / language_model.ARCHITECTURE).exists()
+
+
 # ---- Seeds ----------------------------------------------------------------------------------------------------------
 
 
