@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAP = (REPOSITORY / "README.md").read_text("utf-8").split("## Where things are")[1].split("\n## ")[0]
 MODULES = [
     path.relative_to(REPOSITORY).as_posix()
-    for package in ("pipeline", "components", "custom_layers", "configs")
+    for package in ("pipeline", "components", "custom_layers", "configs", "benchmarks")
     for path in sorted((REPOSITORY / package).rglob("*"))
     if path.suffix in (".py", ".yaml") and path.name != "__init__.py"
 ]
