@@ -115,7 +115,8 @@ class OptimizerConfig(Section):
         given = [name for name in ("clipvalue", "clipnorm", "global_clipnorm") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(
-                f"only one of clipvalue, clipnorm and global_clipnorm may be set; here {' and '.join(given)} are"
+                f"only one of clipvalue, clipnorm and global_clipnorm may be set; here {' and '.join(given)} are. "
+                "Set the others to null"
             )
         return self
 
