@@ -21,6 +21,7 @@ from components.transform.lanes import LaneSpec, SplitLayout
 from components.transform.records import LaneWriter, lane_file, token_dtype
 from components.transform.text_blocks import count_characters, read_block
 from components.transform.vocabulary import Vocabulary
+from components.watchdog import call_with_workers
 
 
 class Block(NamedTuple):
@@ -141,6 +142,16 @@ def run_pipeline(elements: Iterable[Any], transform: beam.PTransform, options: M
         elements: Small specifications; they travel inside the pipeline.
         transform: What to do with them.
         options: Beam's pipeline options, the `runner` among them.
+
+    Raises:
+        RuntimeError: A worker process died.
     """
+    if options["direct_running_mode"] == "multi_processing":
+        call_with_workers(_run_here, elements, transform, options)
+    else:
+        _run_here(elements, transform, options)
+
+
+def _run_here(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:
     with beam.Pipeline(options=PipelineOptions.from_dictionary(dict(options))) as pipeline:
         _ = pipeline | "Create" >> beam.Create(list(elements), reshuffle=False) | transform

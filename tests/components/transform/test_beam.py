@@ -166,24 +166,28 @@ def test_transform_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> 
     one = run_transform(examples, tmp_path / "one", **case.settings)
     # In a process of its own, because Beam hangs when one of its workers dies.
     code = f"""
-        import subprocess
         from pathlib import Path
+        import psutil
+        from components import watchdog
         from components.transform import stage
         from components.transform.text_blocks import block_ranges
         from pipeline.config import BeamConfig
         from tests.components.transform.reference import CASES, run_transform
 
-        started = []
-        class Popen(subprocess.Popen):
-            def __init__(self, command, *arguments, **options):
-                started.append("sdk_worker_main" in str(command))
-                super().__init__(command, *arguments, **options)
-        subprocess.Popen = Popen
+        started, runs = set(), watchdog._runs
+        def note(process):
+            try:
+                if process.cmdline()[1:3] == ["-m", "apache_beam.runners.worker.sdk_worker_main"]:
+                    started.add(process.pid)
+            except psutil.Error:
+                pass
+            return runs(process)
+        watchdog._runs = note
         stage.block_ranges = lambda size: block_ranges(size, 101)
         settings = CASES["37_documents"].settings
         settings["beam"] = BeamConfig(direct_num_workers=2, direct_running_mode="multi_processing")
         run_transform(Path({str(examples)!r}), Path({str(tmp_path / "two")!r}), **settings)
-        print(sum(started))
+        print(len(started))
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
