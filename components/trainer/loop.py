@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from components.sampling import random_uniform, sample
 from components.tasks import language_model
@@ -27,6 +28,7 @@ from pipeline.config import TrainerConfig
 # Reading a loss waits for the device; now and then is enough for a person.
 _STEPS_BETWEEN_REPORTS = 20
 _SAMPLE_LENGTH = 300
+_SAMPLE_TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,6 @@ def learning_rate(optimizer: keras.optimizers.Optimizer, step: int) -> float:
 
 def sampler(model: LanguageModel, vocabulary: Vocabulary) -> Callable[[int], str]:
     """Returns a function seed → text, which starts at `<end>` on a zero state and stops at `<end>`."""
-    import keras.ops as ops
-
     banned = np.zeros(len(vocabulary), np.float32)
     banned[vocabulary.unsampled] = -np.inf
 
@@ -144,7 +144,7 @@ def sampler(model: LanguageModel, vocabulary: Vocabulary) -> Callable[[int], str
         logits, states = model(token[:, None], states, reset=reset[:, None])
         uniform = random_uniform(ops.zeros_like(key), key, position)
         one = ops.ones_like(uniform)
-        return sample(logits[:, 0] + banned, uniform, 0.8 * one, ops.zeros_like(token), one), states
+        return sample(logits[:, 0] + banned, uniform, _SAMPLE_TEMPERATURE * one, ops.zeros_like(token), one), states
 
     compiled = compile_inference(model, predict)
 
