@@ -121,7 +121,7 @@ def torch_step(size: Size) -> Step:
             hidden, _ = rnn(torch.nn.functional.one_hot(x, VOCABULARY).float())
             logits = readout(hidden)
         loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
         return float(loss)
