@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.metrics import metrics
 from components.native_logs import import_quietly
 from pipeline.errors import UsageError
 
@@ -114,9 +114,4 @@ def score(model: Path, text: str) -> dict[str, float | int]:
     outputs = signatures["score"](text=tf.constant([text]))
     tokens = int(outputs["tokens"][0])
     nats = -float(outputs["log_prob"][0]) / tokens
-    return {
-        "nats": nats,
-        "bits_per_char": nats / math.log(2),
-        "perplexity": math.exp(min(nats, 700.0)),
-        "tokens": tokens,
-    }
+    return metrics(nats, tokens)

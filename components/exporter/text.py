@@ -22,14 +22,14 @@ class GraphTokenizer(tf.Module):
         self.vocabulary_size = len(vocabulary)
         self.end = vocabulary.end
         self.unsampled = vocabulary.unsampled
-        self._unknown = vocabulary.end if vocabulary.unknown is None else vocabulary.unknown
-        self._specials = {f"<{name}>": i for i, name in enumerate(vocabulary.specials)}
+        self._outside = vocabulary.outside
+        self._specials = {vocabulary.tokens[i]: i for i in range(len(vocabulary.specials))}
         self._code_points = tf.constant(vocabulary.code_points, tf.int32)
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 str(folder / FILE_NAME), tf.int64, 1, tf.int64, 0, self.vocabulary_size, delimiter="\t"
             ),
-            default_value=self._unknown,
+            default_value=self._outside,
         )
 
     def encode(self, text: tf.Tensor) -> tf.RaggedTensor:
@@ -43,7 +43,7 @@ class GraphTokenizer(tf.Module):
         codes = tf.strings.unicode_decode(tokens, "UTF-8")
         first = tf.cast(codes.to_tensor(default_value=-1, shape=[None, 1])[:, 0], tf.int64)
         single = codes.row_lengths() == 1
-        ids = tf.where(single, tf.cast(self._ids.lookup(first), tf.int32), self._unknown)
+        ids = tf.where(single, tf.cast(self._ids.lookup(first), tf.int32), self._outside)
         for name, special in {**self._specials, "": self.end}.items():
             ids = tf.where(tokens == name, special, ids)
         return ids

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from components.metrics import metrics
 from components.tasks.language_model import LanguageModel, negative_log_likelihood
 
 ROWS = 64
@@ -42,12 +42,7 @@ class Likelihood:
 
     def metrics(self) -> dict[str, float | int]:
         """nats, bits_per_char, perplexity and tokens; each document from a zero state, carried to its end."""
-        return {
-            "nats": self.nats,
-            "bits_per_char": self.nats / math.log(2),
-            "perplexity": math.exp(min(self.nats, 700.0)),
-            "tokens": self.tokens,
-        }
+        return metrics(self.nats, self.tokens)
 
 
 def scorer(model: LanguageModel) -> Callable[[Any, Any, Any, Any], Any]:

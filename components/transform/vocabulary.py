@@ -45,6 +45,11 @@ class Vocabulary:
         return self.specials.index("unk") if "unk" in self.specials else None
 
     @property
+    def outside(self) -> int:
+        """Id that a character outside the vocabulary reads as: `<unk>`, or without one `<end>`, the only one left."""
+        return self.end if self.unknown is None else self.unknown
+
+    @property
     def unsampled(self) -> list[int]:
         """Ids that are never generated: every special but `<end>`."""
         return [i for i, name in enumerate(self.specials) if name != "end"]
@@ -62,8 +67,8 @@ class Vocabulary:
     @cached_property
     def _ids(self) -> np.ndarray:
         # Direct addressing by code point: one gather for any number of characters, where a dict would be a Python
-        # call for each. Without `<unk>`, characters outside the vocabulary read as `<end>`, the only special left.
-        ids = np.full(_CODE_POINTS, self.end if self.unknown is None else self.unknown, np.int32)
+        # call for each.
+        ids = np.full(_CODE_POINTS, self.outside, np.int32)
         ids[[ord(character) for character in self.characters]] = np.arange(len(self.specials), len(self))
         return ids
 
