@@ -26,7 +26,16 @@ SIZES = {
     "1x500": Size(layers=1, units=500, batch=32, timesteps=150),
     "3x512-bf16": Size(layers=3, units=512, batch=64, timesteps=64, precision="bfloat16"),
 }
+# What else the time of a step depends on, one axis at a time around one size.
+BASE = Size(layers=1, units=256, batch=32, timesteps=64)
+GROWTH = {
+    "timesteps": [dataclasses.replace(BASE, timesteps=t) for t in (64, 128, 256, 512, 1024)],
+    "batch": [dataclasses.replace(BASE, batch=b) for b in (8, 32, 128, 512)],
+    "units": [dataclasses.replace(BASE, units=u) for u in (64, 128, 256, 512, 1024)],
+}
+GROWTH_CONTENDERS = ["VanillaRNN, TensorFlow XLA", "VanillaRNN, JAX", "SimpleRNN, TensorFlow", "PyTorch nn.RNN"]
 PEAK = "SGEMM"
+STOCK = "SimpleRNN, TensorFlow"  # the start of the names of its variants
 # Equal in float32 to its rounding; bfloat16 keeps 8 bits of a logit.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
@@ -127,12 +136,17 @@ def rows(size: Size, contenders: Sequence[Contender]) -> list[dict[str, Any]]:
 
 
 def ratios(contenders: Sequence[Contender]) -> dict[str, float]:
-    """How many times as fast the first contender is as each other: the median over the rounds."""
+    """How many times as fast the first contender is as each other: the median over the rounds.
+
+    Where several variants of SimpleRNN on TensorFlow took part, the fastest of them is named once more.
+    """
     first, *others = [c for c in contenders if c.name != PEAK]
-    return {
+    speedups = {
         other.name: statistics.median(b / a for a, b in zip(first.seconds, other.seconds, strict=True))
         for other in others
     }
+    variants = [speedup for name, speedup in speedups.items() if name.startswith(STOCK)]
+    return speedups | ({f"{STOCK}, its fastest variant": min(variants)} if len(variants) > 1 else {})
 
 
 def show(results: Sequence[dict[str, Any]], speedups: dict[str, float]) -> None:
@@ -146,6 +160,15 @@ def show(results: Sequence[dict[str, Any]], speedups: dict[str, float]) -> None:
             f"{speedup:>12}{row['compile_s']:10.1f}{row['peak_mib']:7.0f}")  # fmt: skip
 
 
+def show_growth(axis: str, results: Sequence[dict[str, Any]]) -> None:
+    """Prints milliseconds a step, a row a contender, a column a size along the axis."""
+    sizes = [str(size) for size in GROWTH[axis]]
+    say(f"{axis}, ms a step" + "".join(f"{size:>16}" for size in sizes))
+    for name in dict.fromkeys(row["contender"] for row in results):
+        milliseconds = {row["size"]: row["ms"] for row in results if row["contender"] == name}
+        say(f"  {name:30}" + "".join(f"{milliseconds[size]:16.1f}" for size in sizes))
+
+
 def say(text: str) -> None:
     """Prints a line at once."""
     print(text, flush=True)
@@ -154,7 +177,8 @@ def say(text: str) -> None:
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="default: all")
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES), help="default: all")
+    parser.add_argument("--growth", nargs="*", choices=GROWTH, default=list(GROWTH), help="axes; default: all")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="default: all")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long a turn lasts (default: 2)")
@@ -168,7 +192,14 @@ def main() -> None:
         speedups[str(size)] = ratios(contenders)
         results += rows(size, contenders)
         show(rows(size, contenders), speedups[str(size)])
-    say(json.dumps({"results": results, "ratios": speedups}))
+    growth: dict[str, list[dict[str, Any]]] = {}
+    for axis in arguments.growth:
+        names = [name for name in GROWTH_CONTENDERS if name in arguments.contenders]
+        growth[axis] = []
+        for size in GROWTH[axis]:
+            growth[axis] += rows(size, measure(size, names, rounds=3, seconds=arguments.seconds / 4))
+        show_growth(axis, growth[axis])
+    say(json.dumps({"results": results, "ratios": speedups, "growth": growth}))
 
 
 if __name__ == "__main__":

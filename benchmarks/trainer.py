@@ -1,0 +1,116 @@
+"""What the Trainer adds to its compiled step: `python -m benchmarks.trainer` prints a table and one line of JSON.
+
+The lanes are made by the pipeline's own stages from the packaged plays. Then, in one process and in turns, the Trainer
+takes some steps (reading lanes, carrying states, history, progress bar) and the bare compiled step takes as many on one
+window. The ratio of their times is the share of the Trainer's time that is the step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+def make_lanes(recipe: str, root: Path) -> dict[str, Path]:
+    """Runs the pipeline's stages up to Transform and returns output key → folder."""
+    command = [sys.executable, "run_pipeline.py", "run", "--config", recipe, "--to", "transform", "--json"]
+    done = subprocess.run([*command, "--root", str(root)], stdout=subprocess.PIPE, text=True, check=True)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    return {key: Path(path) for stage in summary["stages"] for key, path in stage["outputs"].items()}
+
+
+def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) -> dict[str, Any]:
+    """Times `train_epoch` and the bare step in turns."""
+    import keras
+
+    from components.tasks.language_model import LanguageModel
+    from components.trainer.backend import TrainStep
+    from components.trainer.loop import train_epoch
+    from components.trainer.optimizers import make_optimizer
+    from components.trainer.progress import TrainingProgress
+    from components.transform.reader import LaneReader
+    from components.transform.vocabulary import Vocabulary
+    from pipeline.config_file import load_config
+
+    class FirstSteps(LaneReader):
+        """The first `count` steps of the lanes."""
+
+        count = 1
+
+        @property
+        def steps(self) -> int:
+            return self.count
+
+    config = load_config(Path("configs") / f"{recipe}.yaml")
+    vocabulary = Vocabulary.load(lanes["transform_graph"])
+    reader = FirstSteps(lanes["transformed_examples"], "train", vocabulary.end)
+    model = LanguageModel(len(vocabulary), config.model.units, config.model.layers, dtype=config.trainer.precision)
+    optimizer = make_optimizer(config.trainer.optimizer, 10**6)
+    step = TrainStep(model, optimizer)
+    window = reader.window(0)
+
+    def bare(count: int) -> float:
+        states = model.initial_states(reader.batch_size)
+        started = time.perf_counter()
+        for _ in range(count):
+            states, result = step(window, states)
+        float(result.nats)
+        return (time.perf_counter() - started) / count
+
+    bare(1)  # compiles
+    count = reader.count = max(20, round(seconds / bare(3)))
+    times: dict[str, list[float]] = {"trainer": [], "bare step": []}
+    with TrainingProgress(count * rounds) as progress, tempfile.TemporaryFile("w") as history:
+
+        def record(**entry: Any) -> None:
+            history.write(json.dumps(entry) + "\n")
+
+        for turn in range(rounds):
+            started = time.perf_counter()
+            train_epoch(model, step, optimizer, reader, turn + 1, progress, record)
+            times["trainer"].append((time.perf_counter() - started) / count)
+            times["bare step"].append(bare(count))
+    ratios = [b / a for a, b in zip(times["trainer"], times["bare step"], strict=True)]
+    return {
+        "recipe": recipe,
+        "backend": keras.backend.backend(),
+        "steps_a_turn": count,
+        "trainer_ms": 1e3 * statistics.median(times["trainer"]),
+        "bare_step_ms": 1e3 * statistics.median(times["bare step"]),
+        "bare_step/trainer": statistics.median(ratios),
+    }
+
+
+def main() -> None:
+    """Measures what the command line asks for; KERAS_BACKEND chooses the backend."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--recipes", nargs="+", default=["quickstart", "shakespeare"])
+    parser.add_argument("--lanes", type=Path, help="root of a pipeline whose lanes to use (default: a temporary one)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each (default: 7)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="about how long a turn lasts (default: 4)")
+    arguments = parser.parse_args()
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for recipe in arguments.recipes:
+            lanes = make_lanes(recipe, arguments.lanes or Path(folder) / recipe)
+            row = measure(recipe, lanes, arguments.rounds, arguments.seconds)
+            print(
+                "  ".join(
+                    f"{key} {value:.4g}" if isinstance(value, float) else str(value) for key, value in row.items()
+                )
+            )
+            results.append(row)
+    print(json.dumps({"results": results}))
+
+
+if __name__ == "__main__":
+    main()
