@@ -1,4 +1,4 @@
-"""The training step on TensorFlow: one XLA-compiled function; the variables are updated in place."""
+"""The training step on TensorFlow: one compiled function; the variables are updated in place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class TrainStep:
         self._model = model
         self._optimizer = optimizer
         optimizer.build(model.trainable_variables)
-        self._compiled = tf.function(self._step, jit_compile=True)
+        # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
+        on_cpu = not tf.config.list_physical_devices("GPU")
+        xla = not (on_cpu and model.compute_dtype == "bfloat16")
+        self._compiled = tf.function(self._step, jit_compile=xla)
 
     def __call__(self, window: Window, states: Sequence[Any]) -> tuple[list[Any], StepResult]:
         return self._compiled(Window(*map(tf.constant, window)), list(states))
