@@ -39,6 +39,9 @@ CONFIGURATIONS = st.fixed_dictionaries(
 )
 EVERYTHING = dict.fromkeys(("use_bias", "return_sequences", "return_state", "initial_state", "mask"), True)
 EVERYTHING |= {"units": 5, "features": 4, "batch": 3, "timesteps": 7, "activation": "tanh", "seed": 0}
+# One number of state: XLA fuses the products of JAX's loop with its writes, and once got both wrong (5 to 7 timesteps).
+ONE = dict.fromkeys(("use_bias", "go_backwards", "return_sequences", "return_state", "unroll", "mask"), False)
+ONE |= {"units": 1, "features": 1, "batch": 1, "timesteps": 5, "initial_state": False, "activation": "relu", "seed": 1}
 
 
 def pair(units, features, batch, timesteps, scales, random, **arguments):
@@ -64,6 +67,8 @@ def in_one_vector(tensors):
 @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example({**EVERYTHING, "go_backwards": False, "unroll": False})
 @example({**EVERYTHING, "go_backwards": True, "unroll": True})
+@example(ONE)
+@example({**ONE, "activation": "hard_sigmoid", "timesteps": 7, "return_sequences": True, "initial_state": True})
 @given(CONFIGURATIONS)
 def test_vanilla_rnn_any_configuration_equals_simple_rnn(value_and_gradients, configuration):
     arguments = dict(configuration)
@@ -151,7 +156,7 @@ def test_vanilla_rnn_two_layers_equal_nn_rnn_with_all_gradients(activation, valu
     for i in range(2):
         d_kernel, d_recurrent_kernel, d_both_biases = from_torch(d_parameters, layer=i)
         expected_gradients += [d_kernel, d_recurrent_kernel, d_both_biases / 2]  # each bias gets the sum's gradient
-        np.testing.assert_array_equal(d_parameters[f"bias_ih_l{i}"], d_parameters[f"bias_hh_l{i}"])
+        np.testing.assert_allclose(d_parameters[f"bias_ih_l{i}"], d_parameters[f"bias_hh_l{i}"], **GRADIENT)
     expected_gradients += [torch_inputs[0].grad.numpy(), *torch_inputs[1].grad.numpy()]
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
         assert np.abs(expected_gradient).max() > 1e-2, "negligible gradient: this would pass on zeros"
