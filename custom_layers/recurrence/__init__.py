@@ -69,7 +69,7 @@ def recurrence(
     if backend is not None and is_fused(activation):
         states = backend.recurrence(*arguments, activation=fused.name_of(activation), unroll=unroll)
     else:
-        scan = keras.ops.scan if backend is None else backend.reference_scan
+        scan = keras.ops.scan if backend is None else backend.scan
         states = reference.recurrence(*arguments, activation=activation, unroll=unroll, scan=scan)
     return states if time_major else keras.ops.transpose(states, (1, 0, 2))
 

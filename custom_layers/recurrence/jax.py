@@ -33,9 +33,6 @@ def scan(
     return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=True if unroll else UNROLL)
 
 
-reference_scan = scan  # JAX differentiates it as it is
-
-
 # All three are compiled functions, so that eager calls do not compile their loops anew each time.
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _fused(activation: str, unroll: bool, *arguments: Any) -> Any:

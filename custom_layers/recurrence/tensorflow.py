@@ -67,9 +67,6 @@ def scan(
     return carry, tf.reshape(outputs, tf.concat([[-1], tf.shape(outputs)[2:]], axis=0))  # [timesteps, …]
 
 
-reference_scan = scan  # TensorFlow differentiates it as it is
-
-
 def _in_turns(x: Any, size: int) -> Any:
     """Reshape `[timesteps, …]` to `[timesteps / size, size, …]`."""
     return tf.reshape(x, tf.concat([[-1, size], tf.shape(x)[1:]], axis=0))

@@ -50,7 +50,7 @@ def test_recurrence_over_10000_timesteps_stays_near_float64(value_and_gradients)
     states, gradients = value_and_gradients(lambda *a: recurrence(*a, "tanh"), arrays, COMPILED, weights)
 
     # The kernel contracts, so a rounding of 6e-8 fades by 0.95 a step: errors stay below 6e-8 / (1 - 0.95) = 1.2e-6 at
-    # any length (seen: 3e-7). A kernel's gradient sums 20,000 products of either sign; it is held to its own size.
+    # any length. A kernel's gradient sums 20,000 products of either sign; it is held to its own size.
     assert np.abs(states - expected).max() < 2e-6
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
         assert np.abs(expected_gradient).max() > 1e-3
@@ -60,7 +60,6 @@ def test_recurrence_over_10000_timesteps_stays_near_float64(value_and_gradients)
 MEASURE = """
 import resource, sys
 import numpy as np
-from custom_layers import VanillaRNN
 from custom_layers.recurrence import recurrence
 import keras
 timesteps, units, batch = int(sys.argv[1]), 64, 16
@@ -89,15 +88,12 @@ print((peak() - before) * 1024 / (timesteps * batch * units * 4))
 
 
 def test_memory_grows_with_the_timesteps_and_no_faster():
-    """The peak of a process, in arrays `[timesteps, batch, units]`, is a constant: measured at 10,000 and 40,000."""
+    """The peak of a process at 40,000 timesteps is a few arrays `[timesteps, batch, units]`."""
     if keras.backend.backend() not in ("tensorflow", "jax"):
         pytest.skip("no gradients written for this backend")
-    arrays = {}
-    for timesteps in (10_000, 40_000):
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(timesteps)], env=os.environ, capture_output=True, text=True, check=True
-        )
-        arrays[timesteps] = float(done.stdout.split()[-1])
+    command = [sys.executable, "-c", MEASURE, "40000"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    arrays = float(done.stdout.split()[-1])
     # States, gradient in and out, the two transposed for the batch-major caller, and the host's copy. An O(T²) loop
     # would need thousands.
-    assert 1 < arrays[40_000] < 12, arrays
+    assert 1 < arrays < 12
