@@ -265,3 +265,21 @@ def test_vanilla_rnn_regularizers_give_losses():
     layer = VanillaRNN(UNITS, kernel_regularizer="l2", recurrent_regularizer="l2", activity_regularizer="l2")
     layer(sequences())
     assert len(layer.losses) == 3
+
+
+@pytest.mark.parametrize("dynamic_batch", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_vanilla_rnn_trains_as_simple_rnn_does(jit_compile, dynamic_batch):
+    x, y = sequences(), np.random.default_rng(4).normal(size=(BATCH, TIMESTEPS, UNITS)).astype("float32")
+    trained = []
+    for layer in pair(return_sequences=True):
+        inputs = keras.Input(batch_shape=(None if dynamic_batch else BATCH, TIMESTEPS, FEATURES))
+        model = keras.Model(inputs, layer(inputs))
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile)
+        before = layer.get_weights()
+        losses = [float(model.train_on_batch(x, y)) for _ in range(3)]
+        assert all(np.abs(b - a).max() > 1e-3 for b, a in zip(before, layer.get_weights(), strict=True))
+        predicted = model.predict(x[:2] if dynamic_batch else x, batch_size=2 if dynamic_batch else BATCH, verbose=0)
+        trained.append([losses, *layer.get_weights(), predicted])
+    for expected, actual in zip(*trained, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
