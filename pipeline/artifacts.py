@@ -12,7 +12,10 @@ class Examples(Artifact):
     """Documents of each split, as text.
 
     Split-S/documents.txt    UTF-8; the documents of the split, one after the other, nothing between them
-    Split-S/documents.json   [{"id", "start" (byte), "bytes", "characters"}, …] in the order of the text
+    Split-S/offsets.npy      int64 [documents + 1, 2]: the byte and the character at which each document starts in the
+                             text, in order; the last row is their totals
+    Split-S/digests.npy      uint64 [documents]: a hash of each document's bytes
+    Split-S/documents.jsonl  one JSON object a document: its "id", and what else its source says of it
     """
 
 

@@ -55,9 +55,16 @@ class ExampleGenConfig(Section):
 
 
 class BeamConfig(Section):
-    """Apache Beam options of a stage, under Beam's own names."""
+    """Apache Beam's pipeline options under Beam's own names; any of them may be given, here are those with a default.
 
-    runner: Literal["FnApiRunner"] = "FnApiRunner"
+    runner: `DirectRunner` (or `FnApiRunner`, its other name here) runs on this machine.
+    """
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    runner: Literal["DirectRunner", "FnApiRunner", "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner"] = (
+        "DirectRunner"
+    )
     direct_num_workers: PositiveInt = 1
     direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
@@ -74,7 +81,7 @@ class TransformConfig(Section):
     lanes: PositiveInt = 64
     min_count: PositiveInt = 1
     specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
-    beam: BeamConfig = BeamConfig()
+    beam: BeamConfig | None = None
 
     @pydantic.field_validator("specials", mode="before")
     @classmethod
@@ -174,6 +181,7 @@ class Config(Section):
     """The whole configuration, one section per stage, plus `pipeline` and `model`."""
 
     pipeline: PipelineConfig
+    beam: BeamConfig = BeamConfig()
     example_gen: ExampleGenConfig
     transform: TransformConfig = TransformConfig()
     model: ModelConfig = ModelConfig()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from components.documents import DocumentWriter
 from components.example_gen.sources import Source, digest, open_source
 from components.example_gen.splits import Piece, same, split
 from pipeline.artifacts import Artifact, Examples
@@ -50,11 +50,7 @@ class ExampleGen(Stage):
 def write_split(folder: Path, pieces: list[Piece], sources: Mapping[str, Source]) -> None:
     """Writes one split: see `pipeline.artifacts.Examples`. Holds one document in memory at a time."""
     folder.mkdir()
-    index = []
-    with (folder / "documents.txt").open("wb") as text:
+    with DocumentWriter(folder) as writer:
         for piece in pieces:
             characters = sources[piece.id].read()[piece.start : piece.stop]
-            start = text.tell()
-            size = text.write(characters.encode("utf-8"))
-            index.append({"id": piece.id, "start": start, "bytes": size, "characters": len(characters)})
-    (folder / "documents.json").write_text(json.dumps(index, indent=1, ensure_ascii=False), encoding="utf-8")
+            writer.write(characters.encode("utf-8"), len(characters), {"id": piece.id})

@@ -10,18 +10,16 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.transform.lanes import LaneSpec, SplitLayout
 from components.transform.records import LaneWriter, lane_file, token_dtype
 from components.transform.text_blocks import count_characters, read_block
 from components.transform.vocabulary import Vocabulary
-from components.watchdog import call_with_workers
 
 
 class Block(NamedTuple):
@@ -133,25 +131,3 @@ class WriteLanes(beam.PTransform):
             | "Spread lanes" >> beam.Reshuffle()
             | "Write lanes" >> beam.Map(write_lane, self.job).with_output_types(type(None))
         )
-
-
-def run_pipeline(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:
-    """Applies one transform to a list of elements and waits for it.
-
-    Args:
-        elements: Small specifications; they travel inside the pipeline.
-        transform: What to do with them.
-        options: Beam's pipeline options, the `runner` among them.
-
-    Raises:
-        RuntimeError: A worker process died.
-    """
-    if options["direct_running_mode"] == "multi_processing":
-        call_with_workers(_run_here, elements, transform, options)
-    else:
-        _run_here(elements, transform, options)
-
-
-def _run_here(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:
-    with beam.Pipeline(options=PipelineOptions.from_dictionary(dict(options))) as pipeline:
-        _ = pipeline | "Create" >> beam.Create(list(elements), reshuffle=False) | transform

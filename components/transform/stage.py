@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from components.documents import Documents
 from components.native_logs import import_quietly
 from components.transform.lanes import SplitLayout, end_positions, lane_specs
 from components.transform.manifest import Manifest, SplitManifest
@@ -16,7 +19,7 @@ from components.transform.records import token_dtype
 from components.transform.text_blocks import block_ranges
 from components.transform.vocabulary import Vocabulary
 from pipeline.artifacts import Artifact, Examples, TransformedExamples, TransformGraph
-from pipeline.config import TransformConfig
+from pipeline.config import BeamConfig, TransformConfig
 from pipeline.stage import Stage
 
 
@@ -25,6 +28,7 @@ class Transform(Stage):
     """Turns documents into a vocabulary and lanes of windows, with Apache Beam."""
 
     transform: TransformConfig
+    beam: BeamConfig
 
     inputs: ClassVar[Mapping[str, type[Artifact]]] = {"examples": Examples}
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {
@@ -39,19 +43,19 @@ class Transform(Stage):
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
+        from components.beam_run import run_pipeline
         from components.transform import beam
 
-        options = self.transform.beam.model_dump()
-        splits = {path.name.removeprefix("Split-"): path for path in sorted(inputs["examples"].glob("Split-*"))}
-        documents = {name: json.loads((path / "documents.json").read_text("utf-8")) for name, path in splits.items()}
-        texts = {name: str(path / "documents.txt") for name, path in splits.items()}
+        options = (self.transform.beam or self.beam).model_dump()
+        splits = Documents.splits(inputs["examples"])
+        texts = {name: str(documents.text) for name, documents in splits.items()}
         layouts = {
-            name: self._layout(name, sum(document["characters"] + 1 for document in documents[name])) for name in splits
+            name: self._layout(name, documents.characters + len(documents)) for name, documents in splits.items()
         }
 
         counts_file = outputs["transform_graph"] / "counts.json"
-        blocks = [beam.Block(name, *span) for name in splits for span in block_ranges(Path(texts[name]).stat().st_size)]
-        beam.run_pipeline(blocks, beam.CountBlocks(texts, counts_file), options)
+        blocks = [beam.Block(name, *span) for name in splits for span in block_ranges(splits[name].bytes)]
+        run_pipeline(blocks, beam.CountBlocks(texts, counts_file), options)
         counted = [beam.BlockCounts(*row) for row in json.loads(counts_file.read_text("utf-8"))]
         counts_file.unlink()
         counts = {name: Counter[int]() for name in splits}
@@ -66,19 +70,19 @@ class Transform(Stage):
 
         specs = []
         for name in splits:
-            ends = end_positions([document["characters"] for document in documents[name]])
+            ends = end_positions(np.diff(splits[name].offsets[:, 1]).tolist())
             spans = [(b.start, b.stop, sum(n for _, n in b.counts)) for b in counted if b.split == name]
             specs += lane_specs(name, layouts[name], ends, spans)
             (outputs["transformed_examples"] / f"Split-{name}").mkdir()
         job = beam.LaneJob(texts, layouts, vocabulary, str(outputs["transformed_examples"]))
-        beam.run_pipeline(specs, beam.WriteLanes(job), options)
+        run_pipeline(specs, beam.WriteLanes(job), options)
 
         Manifest(
             vocabulary_size=len(vocabulary),
             window_length=self.transform.window_length,
             dtype=token_dtype(len(vocabulary)).name,
             splits={
-                name: SplitManifest.of(layout, len(documents[name]), counts[name].total(), unknown[name])
+                name: SplitManifest.of(layout, len(splits[name]), counts[name].total(), unknown[name])
                 for name, layout in layouts.items()
             },
         ).save(outputs["transformed_examples"])

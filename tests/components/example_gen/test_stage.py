@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -31,9 +32,11 @@ def texts(examples: Path) -> dict[str, bytes]:
 
 def documents(examples: Path, split: str) -> list[tuple[str, bytes]]:
     """Each document's id and bytes, cut out of the text as the index says."""
-    text = (examples / f"Split-{split}" / "documents.txt").read_bytes()
-    index = json.loads((examples / f"Split-{split}" / "documents.json").read_text("utf-8"))
-    return [(entry["id"], text[entry["start"] : entry["start"] + entry["bytes"]]) for entry in index]
+    folder = examples / f"Split-{split}"
+    text = (folder / "documents.txt").read_bytes()
+    ids = [json.loads(line)["id"] for line in (folder / "documents.jsonl").read_bytes().split(b"\n")[:-1]]
+    starts = np.load(folder / "offsets.npy")[:, 0].tolist()
+    return [(name, text[a:b]) for name, a, b in zip(ids, starts[:-1], starts[1:], strict=True)]
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -44,8 +47,8 @@ def test_stage_inline_same_writes_the_text_to_every_split(tmp_path: Path) -> Non
     examples = generate(tmp_path / "examples", "inline:hello")
     assert texts(examples) == dict.fromkeys(("Split-eval", "Split-test", "Split-train"), b"hello")
     for split in SPLITS:
-        index = json.loads((examples / f"Split-{split}" / "documents.json").read_text("utf-8"))
-        assert index == [{"id": "inline", "start": 0, "bytes": 5, "characters": 5}]
+        assert (examples / f"Split-{split}" / "documents.jsonl").read_text("utf-8") == '{"id": "inline"}\n'
+        assert np.load(examples / f"Split-{split}" / "offsets.npy").tolist() == [[0, 0], [5, 5]]
 
 
 def test_stage_strange_files_survive_byte_for_byte(tmp_path: Path) -> None:
@@ -65,8 +68,7 @@ def test_stage_strange_files_survive_byte_for_byte(tmp_path: Path) -> None:
 
 def test_stage_index_counts_characters_not_bytes(tmp_path: Path) -> None:
     examples = generate(tmp_path / "examples", "inline:a𝄞é")
-    (entry,) = json.loads((examples / "Split-train" / "documents.json").read_text("utf-8"))
-    assert (entry["characters"], entry["bytes"]) == (3, 1 + 4 + 2)
+    assert np.load(examples / "Split-train" / "offsets.npy").tolist() == [[0, 0], [1 + 4 + 2, 3]]
 
 
 def test_stage_enough_files_are_whole_documents_of_one_split(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_stage_two_runs_write_equal_files(tmp_path: Path) -> None:
         everything(generate(tmp_path / f"examples-{name}", f"text:{tmp_path}/{name}/*.txt", SplitsConfig()))
         for name in ("here", "there")
     ]
-    assert len(outputs[0]) == 6
+    assert len(outputs[0]) == 3 * 4
     assert outputs[0] == outputs[1]
 
 

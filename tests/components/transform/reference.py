@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from components.transform.stage import Transform
-from pipeline.config import TransformConfig
+from pipeline.config import BeamConfig, TransformConfig
 
 SPECIALS = ("end", "unk", "pad")
 
@@ -103,13 +105,15 @@ def write_examples(folder: Path, splits: dict[str, Sequence[str]]) -> Path:
     """Writes the Examples artifact by hand: ExampleGen would refuse an empty document."""
     for split, documents in splits.items():
         (folder / f"Split-{split}").mkdir(parents=True)
-        index, text = [], b""
+        offsets, text, fields = [(0, 0)], b"", ""
         for i, document in enumerate(documents):
             raw = document.encode("utf-8")
-            index.append({"id": f"{i}", "start": len(text), "bytes": len(raw), "characters": len(document)})
+            offsets.append((offsets[-1][0] + len(raw), offsets[-1][1] + len(document)))
             text += raw
+            fields += json.dumps({"id": f"{i}"}) + "\n"
         (folder / f"Split-{split}" / "documents.txt").write_bytes(text)
-        (folder / f"Split-{split}" / "documents.json").write_text(json.dumps(index), encoding="utf-8")
+        (folder / f"Split-{split}" / "documents.jsonl").write_text(fields, encoding="utf-8")
+        np.save(folder / f"Split-{split}" / "offsets.npy", np.asarray(offsets, np.int64))
     return folder
 
 
@@ -126,7 +130,7 @@ def run_transform(examples: Path, folder: Path, **settings: Any) -> Transformed:
     result.graph.mkdir(parents=True)
     result.examples.mkdir()
     outputs = {"transform_graph": result.graph, "transformed_examples": result.examples}
-    Transform(TransformConfig(**settings)).run({"examples": examples}, outputs, folder)
+    Transform(TransformConfig(**settings), BeamConfig()).run({"examples": examples}, outputs, folder)
     return result
 
 

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from components.beam_run import run_pipeline
 from components.transform.beam import (
     Block,
     BlockCounts,
@@ -25,7 +26,6 @@ from components.transform.beam import (
     WriteLanes,
     count_block,
     lane_tokens,
-    run_pipeline,
     write_lane,
 )
 from components.transform.lanes import SplitLayout, end_positions, lane_specs

@@ -158,7 +158,7 @@ def test_stage_without_unk_and_unseen_characters_is_refused(tmp_path: Path) -> N
 
 def test_stage_settings_leave_out_the_runner() -> None:
     # The result does not depend on it, so a change must not run the stage again.
-    plain = Transform(TransformConfig())
-    parallel = Transform(TransformConfig(beam=BeamConfig(direct_num_workers=2)))
+    plain = Transform(TransformConfig(), BeamConfig())
+    parallel = Transform(TransformConfig(), BeamConfig(direct_num_workers=2))
     assert plain.settings() == parallel.settings()
-    assert plain.settings() != Transform(TransformConfig(lanes=3)).settings()
+    assert plain.settings() != Transform(TransformConfig(lanes=3), BeamConfig()).settings()

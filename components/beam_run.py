@@ -1,0 +1,138 @@
+"""Runs one Beam pipeline under the options of the configuration, and shows how far it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from components.watchdog import call_with_workers
+from pipeline.errors import did_you_mean
+
+_TICK = struct.Struct("<qqq")
+_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Meter:
+    """Counts documents, characters and bytes from any worker: as Beam counters, and in a file for the screen.
+
+    Attributes:
+        label: What is done, for people and as the counters' namespace.
+        path: A file that workers and driver share. Workers on a machine that lacks its folder count for Beam alone.
+    """
+
+    label: str
+    path: str
+
+    def add(self, documents: int = 0, characters: int = 0, bytes: int = 0) -> None:
+        """Counts work that is done."""
+        for name, amount in (("documents", documents), ("characters", characters), ("bytes", bytes)):
+            if amount:
+                Metrics.counter(self.label, name).inc(amount)
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            return
+        try:
+            os.write(file, _TICK.pack(documents, characters, bytes))  # short and appended, so never torn
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Shows the counts while the body runs: live on a terminal, else a line now and then; the file is removed."""
+        path = Path(self.path)
+        path.touch()
+        console = Console(stderr=True, highlight=False)
+        spinner = Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True)
+        done = threading.Event()
+        started = time.monotonic()
+
+        def figures() -> str:
+            documents, characters, size = map(sum, zip(*_TICK.iter_unpack(_whole(path.read_bytes())), strict=True))
+            speed = size / 1e6 / max(time.monotonic() - started, 1e-3)
+            return f"{self.label}: {documents:,} documents  {characters:,} characters  {speed:,.1f} MB/s"
+
+        def show() -> None:
+            last_line = started
+            with spinner if console.is_terminal else _nothing():
+                task = spinner.add_task(self.label)
+                while not done.wait(_SECONDS_BETWEEN_LOOKS):
+                    if not path.stat().st_size:
+                        continue
+                    spinner.update(task, description=figures())
+                    if not console.is_terminal and time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
+                        last_line = time.monotonic()
+                        console.print(figures(), markup=False)
+
+        watcher = threading.Thread(target=show, daemon=True)
+        watcher.start()
+        try:
+            yield
+            if path.stat().st_size:
+                console.print(figures(), markup=False)
+        finally:
+            done.set()
+            watcher.join()
+            path.unlink()
+
+
+def _whole(ticks: bytes) -> bytes:
+    return ticks[: len(ticks) - len(ticks) % _TICK.size]
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def run_pipeline(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:
+    """Applies one transform to a list of elements and waits for it.
+
+    Args:
+        elements: Small specifications; they travel inside the pipeline.
+        transform: What to do with them.
+        options: Beam's pipeline options under Beam's names, the `runner` among them.
+
+    Raises:
+        ValueError: Beam has no option of a name.
+        RuntimeError: A worker process died, or the pipeline did not end as it should.
+    """
+    options = dict(options)
+    _check_names(options)
+    # Beam's own DirectRunner may start by downloading a binary; FnApiRunner is the one it falls back to.
+    if options["runner"] == "DirectRunner":
+        options["runner"] = "FnApiRunner"
+    if options["runner"] == "FnApiRunner" and options.get("direct_running_mode") == "multi_processing":
+        call_with_workers(_run_here, elements, transform, options)
+    else:
+        _run_here(elements, transform, options)
+
+
+def _run_here(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:
+    with beam.Pipeline(options=PipelineOptions.from_dictionary(dict(options))) as pipeline:
+        _ = pipeline | "Create" >> beam.Create(list(elements), reshuffle=False) | transform
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    known = PipelineOptions().get_all_options()
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"Beam: an option must be one of apache_beam's pipeline options. Received: beam.{name}."
+                f"{did_you_mean(name, known)} See `PipelineOptions` in Beam's documentation."
+            )
