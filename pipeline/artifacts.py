@@ -22,7 +22,8 @@ class Examples(Artifact):
 class TransformGraph(Artifact):
     """What turns text into tokens and back.
 
-    vocabulary.tsv           id, code point (negative for a special), readable name; one token a line, in order of id
+    tokenizer.json           kind, specials, options
+    vocabulary.tsv           id, bytes in hexadecimal (none for a special), readable name; one token a line, by id
     """
 
 

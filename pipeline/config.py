@@ -72,14 +72,22 @@ class BeamConfig(Section):
 class TransformConfig(Section):
     """How text becomes tokens, and tokens become lanes of windows.
 
-    Each of the `lanes` streams of the train split is cut into windows of `window_length` steps. A character seen fewer
-    than `min_count` times in the train split becomes `<unk>`.
+    Each of the `lanes` streams of the train split is cut into windows of `window_length` steps.
+
+    tokenizer: `char` (Unicode code points), `byte` (of UTF-8), `word` (what stands between blanks, and newlines) or
+        `bpe` (byte pairs, learnt from the train split).
+    normalization, lowercase: Done to the text first, in that order.
+    min_count: A character or word seen fewer times in the train split becomes `<unk>`.
+    vocabulary_size: Number of ids, the specials among them: at most for `word`, about for `bpe` (4096 if not given).
     """
 
-    tokenizer: Literal["char"] = "char"
+    tokenizer: Literal["char", "byte", "word", "bpe"] = "char"
+    normalization: Literal["none", "NFC", "NFKC"] = "none"
+    lowercase: bool = False
     window_length: PositiveInt = 64
     lanes: PositiveInt = 64
     min_count: PositiveInt = 1
+    vocabulary_size: PositiveInt | None = None
     specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
     beam: BeamConfig | None = None
 
@@ -93,8 +101,29 @@ class TransformConfig(Section):
         if "end" not in self.specials or len(set(self.specials)) != len(self.specials):
             raise ValueError("specials must hold `end` (it opens and closes documents) and none of them twice")
         if self.min_count > 1 and "unk" not in self.specials:
-            raise ValueError("min_count above 1 needs the special `unk` for the characters it removes")
+            raise ValueError("min_count above 1 needs the special `unk` for the characters or words it removes")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _vocabulary_fits(self) -> TransformConfig:
+        counts = self.tokenizer in ("char", "word")
+        if self.min_count > 1 and not counts:
+            raise ValueError(f"min_count is for the tokenizers char and word; {self.tokenizer} knows every text")
+        if self.vocabulary_size is not None and self.tokenizer not in ("word", "bpe"):
+            raise ValueError(f"vocabulary_size is for the tokenizers word and bpe, not for {self.tokenizer}")
+        least = len(self.specials) + (256 if self.tokenizer == "bpe" else 1)
+        if self.vocabulary_size is not None and self.vocabulary_size < least:
+            raise ValueError(
+                f"vocabulary_size must be at least {least}: specials and the smallest {self.tokenizer} set"
+            )
+        if self.tokenizer == "word" and self.vocabulary_size is not None and "unk" not in self.specials:
+            raise ValueError("vocabulary_size needs the special `unk` for the words it removes")
+        return self
+
+    @property
+    def bpe_size(self) -> int:
+        """Number of ids that the tokenizer `bpe` aims at."""
+        return 4096 if self.vocabulary_size is None else self.vocabulary_size
 
 
 class ModelConfig(Section):

@@ -19,9 +19,9 @@ class SplitManifest:
 
     Attributes:
         documents, characters: What was read.
-        tokens: Length of the stream: characters + documents + 1.
+        tokens: Length of the stream: the documents' tokens, an `<end>` for each, and one more.
         predictions: tokens - 1.
-        unknown, unknown_rate: Characters outside the vocabulary, and their share of all characters.
+        unknown, unknown_rate: Tokens outside the vocabulary, and their share of the documents' tokens.
         lanes: Number of lanes.
         windows: Windows in each lane.
         padding: Positions of weight 0, at the ends of the lanes.
@@ -39,6 +39,11 @@ class SplitManifest:
     padding: int
     dropped_tail: int = 0
 
+    @property
+    def scored_characters(self) -> int:
+        """What bits per character are per: every character, and the end of every document counts as one."""
+        return self.characters + self.documents
+
     @classmethod
     def of(cls, layout: SplitLayout, documents: int, characters: int, unknown: int) -> Self:
         """Counts of a split that is cut as `layout` says."""
@@ -48,7 +53,7 @@ class SplitManifest:
             tokens=layout.predictions + 1,
             predictions=layout.predictions,
             unknown=unknown,
-            unknown_rate=unknown / max(characters, 1),
+            unknown_rate=unknown / max(layout.predictions - documents, 1),
             lanes=layout.lanes,
             windows=layout.windows,
             padding=layout.padding,
