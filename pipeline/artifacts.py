@@ -28,10 +28,16 @@ class TransformGraph(Artifact):
 
 
 class TransformedExamples(Artifact):
-    """The token stream of each split, cut into lanes of fixed-length windows.
+    """The tokens of each split: its stream, cut into lanes of fixed-length windows.
 
     manifest.json                    counts, per split and overall (see components.transform.manifest.SplitManifest)
     Split-S/lane-BBBBB-of-NNNNN.tfrecord   lane b: TFRecords of `window_length + 1` little-endian token ids
+
+    or, with `transform.records: examples`, the tokens of each document:
+
+    Split-S/examples-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian token ids
+    Split-S/examples-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts
+    Split-S/documents.jsonl                    what is known of each document, as in Examples
     """
 
 

@@ -72,7 +72,8 @@ class BeamConfig(Section):
 class TransformConfig(Section):
     """How text becomes tokens, and tokens become lanes of windows.
 
-    Each of the `lanes` streams of the train split is cut into windows of `window_length` steps.
+    records: `lanes`: each of the `lanes` streams of the train split is cut into windows of `window_length` steps;
+        `examples`: each document is one record of its own length.
 
     tokenizer: `char` (Unicode code points), `byte` (of UTF-8), `word` (what stands between blanks, and newlines) or
         `bpe` (byte pairs, learnt from the train split).
@@ -84,6 +85,7 @@ class TransformConfig(Section):
     tokenizer: Literal["char", "byte", "word", "bpe"] = "char"
     normalization: Literal["none", "NFC", "NFKC"] = "none"
     lowercase: bool = False
+    records: Literal["lanes", "examples"] = "lanes"
     window_length: PositiveInt = 64
     lanes: PositiveInt = 64
     min_count: PositiveInt = 1

@@ -18,6 +18,7 @@ import numpy as np
 
 from components.beam_run import Meter
 from components.documents import Documents
+from components.transform.examples import ShardSpec, write_shard
 from components.transform.lanes import LaneSpec, SplitLayout
 from components.transform.records import LaneWriter, lane_file, token_dtype
 from components.transform.text_blocks import count_block, encode_block, openings
@@ -188,4 +189,36 @@ class WriteLanes(beam.PTransform):
             specs
             | "Spread lanes" >> beam.Reshuffle()
             | "Write lanes" >> beam.Map(write_lane, self.job).with_output_types(type(None))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExamplesJob:
+    """What all shards of examples have in common; the attributes are those of `LaneJob`."""
+
+    splits: Mapping[str, Documents]
+    tokenizer: Tokenizer
+    folder: str
+    meter: Meter
+
+
+def write_examples(spec: ShardSpec, job: ExamplesJob) -> None:
+    """Writes one shard of examples."""
+    documents = job.splits[spec.split]
+    tokens = write_shard(spec, documents, job.tokenizer, Path(job.folder) / f"Split-{spec.split}")
+    start, stop = documents.offsets[[spec.first, spec.stop], 0].tolist()
+    job.meter.add(documents=spec.stop - spec.first, tokens=tokens, bytes=stop - start)
+
+
+@dataclasses.dataclass(eq=False)
+class WriteExamples(beam.PTransform):
+    """Shard specifications → shards of examples."""
+
+    job: ExamplesJob
+
+    def expand(self, specs: beam.PCollection[ShardSpec]) -> beam.PCollection[None]:
+        return (
+            specs
+            | "Spread shards" >> beam.Reshuffle()
+            | "Write examples" >> beam.Map(write_examples, self.job).with_output_types(type(None))
         )

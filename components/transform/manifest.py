@@ -20,9 +20,9 @@ class SplitManifest:
     Attributes:
         documents, characters: What was read.
         tokens: Length of the stream: the documents' tokens, an `<end>` for each, and one more.
-        predictions: tokens - 1.
+        predictions: tokens - 1. Examples are stored as their tokens alone: no `<end>`, and 0 predictions.
         unknown, unknown_rate: Tokens outside the vocabulary, and their share of the documents' tokens.
-        lanes: Number of lanes.
+        lanes: Number of lanes; 0 where the records are examples.
         windows: Windows in each lane.
         padding: Positions of weight 0, at the ends of the lanes.
         dropped_tail: Tokens that are in no window. Always 0: the tail is padded, not dropped.
@@ -59,6 +59,12 @@ class SplitManifest:
             padding=layout.padding,
         )
 
+    @classmethod
+    def of_examples(cls, documents: int, characters: int, tokens: int, unknown: int) -> Self:
+        """Counts of a split whose records are examples of `tokens` tokens in all."""
+        rate = unknown / max(tokens, 1)
+        return cls(documents, characters, tokens, 0, unknown, rate, lanes=0, windows=0, padding=0)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -69,12 +75,26 @@ class Manifest:
         window_length: Steps in a window; a record holds one token more.
         dtype: NumPy name of the stored little-endian token type.
         splits: Split → its counts.
+        records: `lanes` of windows, or `examples`, a record for each document.
     """
 
     vocabulary_size: int
     window_length: int
     dtype: str
     splits: dict[str, SplitManifest]
+    records: str = "lanes"
+
+    def require(self, records: str, folder: Path) -> None:
+        """Checks that the records are of a kind.
+
+        Raises:
+            ValueError: They are of the other one.
+        """
+        if self.records != records:
+            raise ValueError(
+                f"Transformed examples: this reader must be given {records}. Received: {folder} with {self.records}. "
+                f"Set transform.records={records} and run the transform stage again."
+            )
 
     def layout(self, split: str) -> SplitLayout:
         """How a split's stream is cut."""

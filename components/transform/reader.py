@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +31,21 @@ class Window(NamedTuple):
     weights: np.ndarray
 
 
+class Group(NamedTuple):
+    """Lanes that are the rows of a batch, from some window on.
+
+    Attributes:
+        paths: File of each lane.
+        lengths: Predictions of each lane, int64 [batch].
+        start, stop: Windows to read of each.
+    """
+
+    paths: list[Path]
+    lengths: np.ndarray
+    start: int
+    stop: int
+
+
 class LaneReader:
     """The lanes of one split.
 
@@ -41,6 +59,7 @@ class LaneReader:
 
     def __init__(self, folder: Path, split: str, end: int, batch_size: int | None = None) -> None:
         manifest = Manifest.load(folder)
+        manifest.require("lanes", folder)
         self.layout: SplitLayout = manifest.layout(split)
         self.batch_size = batch_size or self.layout.lanes
         if self.layout.lanes % self.batch_size:
@@ -48,19 +67,18 @@ class LaneReader:
                 f"LaneReader: batch_size must divide the number of lanes. Received: batch_size={batch_size} for "
                 f"{self.layout.lanes} lanes. Choose a divisor."
             )
-        self._end = end
+        self.end = end
         self._lengths = self.layout.lane_lengths()
-        dtype = np.dtype(manifest.dtype).newbyteorder("<")
-        self._lanes = [
-            self._lane(folder / f"Split-{split}" / lane_file(lane, self.layout.lanes), dtype)
-            for lane in range(self.layout.lanes)
-        ]
+        self.dtype = np.dtype(manifest.dtype).newbyteorder("<")
+        names = [lane_file(lane, self.layout.lanes) for lane in range(self.layout.lanes)]
+        self._paths = [folder / f"Split-{split}" / name for name in names]
+        self._lanes = [self._lane(path) for path in self._paths]
         # A group of lanes that are one token shorter may have one window less that holds a token.
         longest = self._lengths.reshape(-1, self.batch_size).max(axis=1)
         self._group_starts = np.concatenate([[0], np.cumsum(-(-longest // self.layout.window_length))])
 
-    def _lane(self, path: Path, dtype: np.dtype) -> np.ndarray:
-        windows = read_records(path, self.layout.window_length, dtype)
+    def _lane(self, path: Path) -> np.ndarray:
+        windows = read_records(path, self.layout.window_length, self.dtype)
         if len(windows) != self.layout.windows:
             raise ValueError(
                 f"LaneReader: a lane file must hold {self.layout.windows} windows, as the manifest says. Received: "
@@ -89,9 +107,26 @@ class LaneReader:
         return Window(
             inputs=inputs,
             targets=tokens[:, 1:],
-            reset=inputs == self._end,
+            reset=inputs == self.end,
             weights=(positions < self._lengths[rows.start : rows.stop, None]).astype(np.float32),
         )
+
+    def groups(self, first: int = 0) -> Iterator[Group]:
+        """Yields what the steps from `first` on read, for those who read the files themselves."""
+        for group, (start, stop) in enumerate(itertools.pairwise(self._group_starts.tolist())):
+            if first < stop:
+                rows = slice(group * self.batch_size, (group + 1) * self.batch_size)
+                yield Group(self._paths[rows], self._lengths[rows], max(first - start, 0), stop - start)
+
+    def windows(self, first: int = 0) -> Iterator[Window]:
+        """Yields the steps from `first` on; the next one is read while the last is used."""
+        with ThreadPoolExecutor(1, "lanes") as background:
+            coming = background.submit(self.window, first)
+            for step in range(first, self.steps):
+                window = coming.result()
+                if step + 1 < self.steps:
+                    coming = background.submit(self.window, step + 1)
+                yield window
 
     def stream(self) -> np.ndarray:
         """The whole token stream of the split, in its stored type [tokens]."""

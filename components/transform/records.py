@@ -27,6 +27,20 @@ def token_dtype(vocabulary_size: int) -> np.dtype:
     return np.dtype(np.min_scalar_type(max(vocabulary_size - 1, 0))).newbyteorder("<")
 
 
+HEADER_BYTES = 12
+
+
+def tfrecord(tokens: np.ndarray, dtype: np.dtype) -> bytes:
+    """One framed record of any length."""
+    data = tokens.astype(dtype).tobytes()
+    length = np.uint64(len(data)).tobytes()
+    return b"".join((length, _crc_bytes(length), data, _crc_bytes(data)))
+
+
+def _crc_bytes(data: bytes) -> bytes:
+    return int.to_bytes(masked_crc(data), 4, "little")
+
+
 def record_dtype(window_length: int, dtype: np.dtype) -> np.dtype:
     """Layout of one record."""
     return np.dtype([("length", "<u8"), ("length_crc", "<u4"), ("tokens", dtype, window_length + 1), ("crc", "<u4")])
@@ -39,7 +53,8 @@ def lane_file(lane: int, lanes: int) -> str:
 
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TFRecord asks (a CRC of data that holds CRCs is weak)."""
-    return int(masked_crcs(np.frombuffer(data, np.uint8)[None])[0])
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def masked_crcs(rows: np.ndarray) -> np.ndarray:

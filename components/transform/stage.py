@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.documents import Documents
+from components.documents import FIELDS, Documents
 from components.native_logs import import_quietly
+from components.transform.examples import SHARD_BYTES, shard_specs
 from components.transform.lanes import SplitLayout, lane_specs
 from components.transform.text_blocks import BLOCK_BYTES, block_ranges
 from pipeline.artifacts import Artifact, Examples, TransformedExamples, TransformGraph
@@ -59,25 +61,36 @@ class Transform(Stage):
         tokenizer = make_tokenizer(self.transform, what, counts.symbols["train"])
         unknown = {name: tokenizer.unknown_among(counts.symbols[name]) for name in splits}
         self._check_unknown(unknown)
-        layouts = {name: self._layout(name, counts.tokens(name)) for name in splits}
+        total = {name: counts.tokens(name) for name in splits}
+        layouts = {name: self._layout(name, total[name]) for name in splits if self.transform.records == "lanes"}
 
         tokenizer.save(outputs["transform_graph"])
-        specs = []
         for name in splits:
-            specs += lane_specs(name, layouts[name], counts.spans(name))
             (folder / f"Split-{name}").mkdir()
         meter = Meter("transform: write", str(folder / "progress"))
+        elements: list[Any] = []
+        manifests = {}
+        for name, documents in splits.items():
+            numbers = (len(documents), documents.characters)
+            if name in layouts:
+                elements += lane_specs(name, layouts[name], counts.spans(name))
+                manifests[name] = SplitManifest.of(layouts[name], *numbers, unknown[name])
+            else:
+                elements += shard_specs(name, documents, SHARD_BYTES)
+                shutil.copyfile(documents.folder / FIELDS, folder / f"Split-{name}" / FIELDS)
+                manifests[name] = SplitManifest.of_examples(*numbers, total[name] - len(documents), unknown[name])
+        write: Any = beam.WriteExamples(beam.ExamplesJob(splits, tokenizer, str(folder), meter))
+        if layouts:
+            write = beam.WriteLanes(beam.LaneJob(splits, layouts, tokenizer, str(folder), meter))
         with meter.shown():
-            run_pipeline(specs, beam.WriteLanes(beam.LaneJob(splits, layouts, tokenizer, str(folder), meter)), options)
+            run_pipeline(elements, write, options)
 
         Manifest(
             vocabulary_size=len(tokenizer),
             window_length=self.transform.window_length,
             dtype=token_dtype(len(tokenizer)).name,
-            splits={
-                name: SplitManifest.of(layout, len(splits[name]), splits[name].characters, unknown[name])
-                for name, layout in layouts.items()
-            },
+            splits=manifests,
+            records=self.transform.records,
         ).save(folder)
 
     def _layout(self, split: str, predictions: int) -> SplitLayout:
