@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 
 from components.transform.bpe import Bpe
 from components.transform.text_options import TextOptions
-from components.transform.words import split_words
+from components.transform.words import join_words, split_words
 
 VOCABULARY, SETTINGS = "vocabulary.tsv", "tokenizer.json"
 IDENTITY = TextOptions()
@@ -234,8 +233,7 @@ class WordTokenizer(Tokenizer):
         return np.asarray([ids.get(word, outside) for word in split_words(text)], np.int32)
 
     def _join(self, pieces: Sequence[bytes]) -> bytes:
-        # One space between words, none beside a newline.
-        return re.sub(rb" ?\n ?", b"\n", b" ".join(pieces))
+        return join_words(piece.decode("utf-8") for piece in pieces).encode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ class BpeTokenizer(Tokenizer):
 
     @property
     def symbols(self) -> Sequence[bytes]:
-        return self._bpe.symbols
+        return self._bpe.tokens
 
     @cached_property
     def _bpe(self) -> Bpe:
