@@ -100,10 +100,10 @@ def train_epoch(
     states = model.initial_states(reader.batch_size)
     results = []
     started = time.monotonic()
-    for index in range(reader.steps):
+    for index, window in enumerate(reader.windows()):
         if reader.starts_lanes(index):
             states = model.initial_states(reader.batch_size)
-        states, result = step(reader.window(index), states)
+        states, result = step(window, states)
         results.append(result)
         if len(results) < _STEPS_BETWEEN_REPORTS and index + 1 < reader.steps:
             continue

@@ -15,7 +15,7 @@ import numpy as np
 
 from components.documents import Documents
 from components.transform.manifest import Manifest
-from components.transform.records import HEADER_BYTES, tfrecord, token_dtype
+from components.transform.records import FRAME_BYTES, HEADER_BYTES, tfrecord, token_dtype
 from components.transform.tokenizers import Tokenizer
 
 # Small beside a corpus, so that workers share it; a shard's texts are read one at a time.
@@ -69,7 +69,7 @@ def write_shard(spec: ShardSpec, documents: Documents, tokenizer: Tokenizer, fol
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return sum(np.diff(starts).tolist()) // dtype.itemsize
+    return int((np.diff(starts) - FRAME_BYTES).sum()) // dtype.itemsize
 
 
 class Batch(NamedTuple):
@@ -108,8 +108,7 @@ class ExampleReader:
                 )
             self._shards.append((path, places))
             starts.append(np.diff(places))
-        frame = HEADER_BYTES + 4
-        self.lengths = ((np.concatenate(starts) - frame) // self._dtype.itemsize).astype(np.int32)
+        self.lengths = ((np.concatenate(starts) - FRAME_BYTES) // self._dtype.itemsize).astype(np.int32)
         self._first = np.cumsum([0, *(len(places) - 1 for _, places in self._shards)])
 
     def __len__(self) -> int:

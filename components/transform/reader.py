@@ -121,11 +121,10 @@ class LaneReader:
     def windows(self, first: int = 0) -> Iterator[Window]:
         """Yields the steps from `first` on; the next one is read while the last is used."""
         with ThreadPoolExecutor(1, "lanes") as background:
-            coming = background.submit(self.window, first)
+            coming = [background.submit(self.window, step) for step in range(first, self.steps)[:1]]
             for step in range(first, self.steps):
-                window = coming.result()
-                if step + 1 < self.steps:
-                    coming = background.submit(self.window, step + 1)
+                window = coming.pop().result()
+                coming = [background.submit(self.window, after) for after in range(step + 1, self.steps)[:1]]
                 yield window
 
     def stream(self) -> np.ndarray:

@@ -27,7 +27,8 @@ def token_dtype(vocabulary_size: int) -> np.dtype:
     return np.dtype(np.min_scalar_type(max(vocabulary_size - 1, 0))).newbyteorder("<")
 
 
-HEADER_BYTES = 12
+HEADER_BYTES = 12  # a record's length and that number's checksum, before the data
+FRAME_BYTES = HEADER_BYTES + 4  # and the data's checksum, after it
 
 
 def tfrecord(tokens: np.ndarray, dtype: np.dtype) -> bytes:

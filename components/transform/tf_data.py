@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from components.transform.reader import LaneReader, Window
@@ -22,7 +24,7 @@ def dataset(reader: LaneReader, first: int = 0) -> tf.data.Dataset:
     record = record_dtype(length, reader.dtype)
     # decode_raw knows no uint32; ids are far below 2^31.
     stored = {1: tf.uint8, 2: tf.uint16, 4: tf.int32}[reader.dtype.itemsize]
-    whole: tf.data.Dataset | None = None
+    groups = []
     for paths, lengths, start, stop in reader.groups(first):
         lanes = [
             tf.data.FixedLengthRecordDataset(str(path), record.itemsize, header_bytes=start * record.itemsize)
@@ -38,8 +40,6 @@ def dataset(reader: LaneReader, first: int = 0) -> tf.data.Dataset:
             inputs = tokens[:, :-1]
             return Window(inputs, tokens[:, 1:], inputs == reader.end, tf.cast(positions < ends, tf.float32))
 
-        group = tf.data.Dataset.zip((tf.data.Dataset.range(start, stop), *lanes)).map(
-            window, num_parallel_calls=tf.data.AUTOTUNE
-        )
-        whole = group if whole is None else whole.concatenate(group)
-    return whole.prefetch(tf.data.AUTOTUNE)
+        indices = tf.data.Dataset.range(start, stop)
+        groups.append(tf.data.Dataset.zip((indices, *lanes)).map(window, num_parallel_calls=tf.data.AUTOTUNE))
+    return functools.reduce(lambda before, group: before.concatenate(group), groups).prefetch(tf.data.AUTOTUNE)
