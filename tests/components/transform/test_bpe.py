@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.transform import bpe
@@ -80,6 +80,7 @@ def test_piece_starts_cut_between_classes(text: str, expected: list[str]) -> Non
     assert [piece.decode("utf-8") for piece in pieces(text.encode("utf-8"))] == expected
 
 
+@settings(deadline=None)
 @given(st.binary() | TEXTS.map(lambda text: text.encode("utf-8")))
 @example(AWKWARD.encode("utf-8"))
 def test_piece_starts_are_the_definition(raw: bytes) -> None:
@@ -111,6 +112,7 @@ def test_encode_bytes_without_merges_is_the_bytes() -> None:
     assert Bpe([]).encode_bytes(b"").tolist() == []
 
 
+@settings(deadline=None)
 @given(merges=merge_lists(), raw=st.lists(st.sampled_from(b"abc .\xc3"), max_size=60).map(bytes))
 def test_encode_bytes_is_the_definition(merges: list[tuple[int, int]], raw: bytes) -> None:
     encoder = Bpe(merges)
@@ -136,6 +138,7 @@ def test_encode_bytes_more_pieces_than_are_remembered_are_right(
     assert len(encoder._cache) <= 3
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example(AWKWARD)
 def test_encode_bytes_is_what_huggingface_encodes(learned: list[tuple[int, int]], text: str) -> None:
@@ -152,6 +155,7 @@ def test_encode_bytes_of_the_plays_is_what_huggingface_encodes() -> None:
         assert ids.tolist() == reference.encode(play).ids
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_decode_bytes_of_encode_is_the_bytes(learned: list[tuple[int, int]], raw: bytes) -> None:
     encoder = Bpe(learned)

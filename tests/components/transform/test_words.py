@@ -1,7 +1,7 @@
 """Words: runs of characters between ASCII whitespace, and line ends."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 
 from components.transform.words import join_words, split_words
 from tests.components.transform.texts import AWKWARD, TEXTS
@@ -40,6 +40,7 @@ def test_split_words_differs_from_what_python_calls_whitespace() -> None:
     assert split_words("a\x85b") != ["a", "b"]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example(AWKWARD)
 def test_split_words_is_the_definition(text: str) -> None:
@@ -50,6 +51,7 @@ def test_join_words_puts_no_space_beside_a_line_end() -> None:
     assert join_words(["\n", "\n", "a", "b", "\n", "\n", "\n", "c", "\n"]) == "\n\na b\n\n\nc\n"
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example(AWKWARD)
 def test_join_words_then_split_is_the_words(text: str) -> None:
