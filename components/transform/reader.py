@@ -14,6 +14,9 @@ from components.transform.lanes import SplitLayout
 from components.transform.manifest import Manifest
 from components.transform.records import concatenate, lane_file, read_records
 
+# Many enough that the lanes' files are not asked for a few bytes at a time.
+_STEPS_AT_ONCE = 16
+
 
 class Window(NamedTuple):
     """One training step's worth of every lane in a batch.
@@ -97,19 +100,21 @@ class LaneReader:
 
     def window(self, step: int) -> Window:
         """Reads step `step`, 0 … steps - 1, wherever it is in the split."""
-        group = int(np.searchsorted(self._group_starts, step, "right")) - 1
-        index = step - int(self._group_starts[group])
-        rows = range(group * self.batch_size, (group + 1) * self.batch_size)
-        tokens = np.stack([self._lanes[row][index] for row in rows]).astype(np.int32)  # [batch, window_length + 1]
+        (window,) = self._read(step, step + 1)
+        return window
+
+    def _read(self, first: int, stop: int) -> list[Window]:
+        """Reads steps of one group."""
+        group = int(np.searchsorted(self._group_starts, first, "right")) - 1
+        start, stop = first - int(self._group_starts[group]), stop - int(self._group_starts[group])
+        rows = slice(group * self.batch_size, (group + 1) * self.batch_size)
+        stored = np.stack([lane[start:stop] for lane in self._lanes[rows]], axis=1)
+        tokens = stored.astype(np.int32)  # [steps, batch, window_length + 1]
         length = self.layout.window_length
-        positions = index * length + np.arange(length)
-        inputs = tokens[:, :-1]
-        return Window(
-            inputs=inputs,
-            targets=tokens[:, 1:],
-            reset=inputs == self.end,
-            weights=(positions < self._lengths[rows.start : rows.stop, None]).astype(np.float32),
-        )
+        positions = np.arange(start * length, stop * length).reshape(-1, 1, length)
+        inputs, targets = tokens[:, :, :-1], tokens[:, :, 1:]
+        weights = (positions < self._lengths[rows, None]).astype(np.float32)
+        return [Window(*arrays) for arrays in zip(inputs, targets, inputs == self.end, weights, strict=True)]
 
     def groups(self, first: int = 0) -> Iterator[Group]:
         """Yields what the steps from `first` on read, for those who read the files themselves."""
@@ -119,13 +124,15 @@ class LaneReader:
                 yield Group(self._paths[rows], self._lengths[rows], max(first - start, 0), stop - start)
 
     def windows(self, first: int = 0) -> Iterator[Window]:
-        """Yields the steps from `first` on; the next one is read while the last is used."""
+        """Yields the steps from `first` on; the next ones are read while the last are used."""
+        borders = sorted({*range(first, self.steps, _STEPS_AT_ONCE), *self._group_starts.tolist()})
+        pieces = list(itertools.pairwise(border for border in borders if border >= first))
         with ThreadPoolExecutor(1, "lanes") as background:
-            coming = [background.submit(self.window, step) for step in range(first, self.steps)[:1]]
-            for step in range(first, self.steps):
-                window = coming.pop().result()
-                coming = [background.submit(self.window, after) for after in range(step + 1, self.steps)[:1]]
-                yield window
+            coming = None
+            for piece in [*pieces, None]:
+                ready, coming = coming, piece and background.submit(self._read, *piece)
+                if ready is not None:
+                    yield from ready.result()
 
     def stream(self) -> np.ndarray:
         """The whole token stream of the split, in its stored type [tokens]."""
