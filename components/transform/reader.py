@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,9 +128,9 @@ class LaneReader:
         borders = sorted({*range(first, self.steps, _STEPS_AT_ONCE), *self._group_starts.tolist()})
         pieces = list(itertools.pairwise(border for border in borders if border >= first))
         with ThreadPoolExecutor(1, "lanes") as background:
-            coming = None
+            coming: Future[list[Window]] | None = None
             for piece in [*pieces, None]:
-                ready, coming = coming, piece and background.submit(self._read, *piece)
+                ready, coming = coming, background.submit(self._read, *piece) if piece else None
                 if ready is not None:
                     yield from ready.result()
 
