@@ -46,14 +46,15 @@ def encode_by_definition(merges: Merges, raw: bytes) -> list[int]:
     return tokens
 
 
-def random_merges(alphabet: Sequence[int], count: int, seed: int) -> Merges:
-    """`count` different merges of bytes of the alphabet and of merges before."""
-    source, ids, merges = random.Random(seed), list(alphabet), {}
+def random_merges(alphabet: Sequence[int], count: int, seed: int, longest: int = 1000) -> Merges:
+    """`count` different merges of bytes of the alphabet and of merges before, no token of more than `longest` bytes."""
+    source, merges = random.Random(seed), {}
+    lengths = dict.fromkeys(alphabet, 1)
     while len(merges) < count:
-        pair = (source.choice(ids), source.choice(ids))
-        if pair not in merges:
+        a, b = pair = (source.choice(list(lengths)), source.choice(list(lengths)))
+        if pair not in merges and lengths[a] + lengths[b] <= longest:
             merges[pair] = None
-            ids.append(255 + len(merges))
+            lengths[255 + len(merges)] = lengths[a] + lengths[b]
     return list(merges)
 
 
