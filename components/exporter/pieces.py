@@ -52,16 +52,16 @@ def join_words(words: tf.RaggedTensor) -> tf.Tensor:
     return tf.strings.regex_replace(tf.strings.reduce_join(words, axis=-1, separator=" "), " ?\n ?", "\n")
 
 
-def word_table(words: Sequence[bytes], ids: Sequence[int], outside: int) -> tf.lookup.StaticHashTable:
-    """Makes the table that says which id a word has; its words are constants of the graph.
+def token_table(tokens: Sequence[bytes], ids: Sequence[int], outside: int) -> tf.lookup.StaticHashTable:
+    """Makes the table that says which id a token has; its tokens are constants of the graph.
 
     Args:
-        words: UTF-8 of each known word, all different.
+        tokens: The bytes of each known token, all different.
         ids: The id of each.
-        outside: The id of every other word.
+        outside: The id of every other string.
     """
-    # A table must not be empty; "" is never a word.
+    # A table must not be empty; "" is never a token.
     known = tf.lookup.KeyValueTensorInitializer(
-        tf.constant([*words, b""], tf.string), tf.constant([*ids, outside], tf.int32)
+        tf.constant([*tokens, b""], tf.string), tf.constant([*ids, outside], tf.int32)
     )
     return tf.lookup.StaticHashTable(known, default_value=outside)

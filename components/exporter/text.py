@@ -7,8 +7,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.exporter.bpe import GraphBpe
-from components.exporter.pieces import byte_ids, word_strings
+from components.exporter.pieces import join_tokens, join_words, split_bytes, split_words, token_table
 from components.exporter.unicode import UnicodeNormalizer
+from components.transform.bpe import Bpe
 from components.transform.tokenizers import SETTINGS, VOCABULARY, BpeTokenizer, CharTokenizer, WordTokenizer, load
 
 
@@ -27,35 +28,35 @@ class GraphTokenizer(tf.Module):
         self.unsampled = tokenizer.unsampled
         self._kind = tokenizer.kind
         self._specials = {name: i for i, name in enumerate(tokenizer.tokens[: len(tokenizer.specials)])}
-        self._bytes = tf.constant([b""] * len(self._specials) + list(tokenizer.symbols))  # of each id
+        self._bytes = [b""] * len(self._specials) + list(tokenizer.symbols)  # of each id
         self._assets = [tf.saved_model.Asset(str(folder / name)) for name in (VOCABULARY, SETTINGS)]
-        ids = tf.range(len(self._specials), len(tokenizer), dtype=tf.int64)
-        self._ids = _table(self._bytes[len(self._specials) :], ids, tokenizer.outside)
+        self._ids = token_table(tokenizer.symbols, range(len(self._specials), len(tokenizer)), tokenizer.outside)
         self._normalize = None
         if not tokenizer.options.is_identity:
             self._normalize = UnicodeNormalizer(tokenizer.options.normalization, tokenizer.options.lowercase)
         if isinstance(tokenizer, CharTokenizer):
-            codes = tf.constant([ord(character) for character in tokenizer.characters], tf.int64)
-            self._ids_of_codes = _table(codes, ids, tokenizer.outside)
+            self._ids_of_codes = code_table(tokenizer.characters, len(self._specials), tokenizer.outside)
         if isinstance(tokenizer, BpeTokenizer):
-            self._bpe = GraphBpe(tokenizer.merges)
+            self._bpe = GraphBpe(Bpe(tokenizer.merges))
 
     def encode(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Strings [batch] as token ids int32 [batch, (tokens)]; what is not in the vocabulary becomes `<unk>`."""
         if self._kind == CharTokenizer.kind:
             codes = self._code_points(text)
-            ids = self._ids_of_codes.lookup(tf.cast(codes.flat_values, tf.int64))
-            return codes.with_flat_values(tf.cast(ids, tf.int32))
+            return codes.with_flat_values(self._ids_of_codes.lookup(codes.flat_values))
         text = self._normalized(text)
         if self._kind == WordTokenizer.kind:
-            words = word_strings(text)
-            return words.with_flat_values(tf.cast(self._ids.lookup(words.flat_values), tf.int32))
-        symbols = self._bpe(text) if self._kind == BpeTokenizer.kind else byte_ids(text)
+            words = split_words(text)
+            return words.with_flat_values(self._ids.lookup(words.flat_values))
+        symbols = self._bpe.encode(text) if self._kind == BpeTokenizer.kind else split_bytes(text)
         return symbols + len(self._specials)
 
     def encode_tokens(self, tokens: tf.Tensor) -> tf.Tensor:
-        """One token a string, `<end>` and the other specials by name, as ids int32 [batch]. "" is `<end>`, too."""
-        ids = tf.cast(self._ids.lookup(self._normalized(tokens)), tf.int32)
+        """One token a string, `<end>` and the other specials by name, as ids int32 [batch]. "" is `<end>`, too.
+
+        Normalisation and lower case are those of `encode`; a token is looked up as it is.
+        """
+        ids = self._ids.lookup(tokens)
         for name, special in {**self._specials, "": self.end}.items():
             ids = tf.where(tokens == name, special, ids)
         return ids
@@ -66,7 +67,7 @@ class GraphTokenizer(tf.Module):
 
     def token_strings(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """What each id stands for, as `encode_tokens` reads it; `<unk>` by its name."""
-        names = tf.concat([list(self._specials), self._bytes[len(self._specials) :]], axis=0)
+        names = [name.encode() for name in self._specials] + self._bytes[len(self._specials) :]
         return tf.gather(names, ids)
 
     def append(self, prompt: tf.Tensor, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
@@ -74,11 +75,11 @@ class GraphTokenizer(tf.Module):
 
         No special may be among them.
         """
-        pieces = tf.RaggedTensor.from_tensor(tf.gather(self._bytes, ids), lengths=tf.cast(lengths, tf.int64))
+        written = tf.RaggedTensor.from_tensor(ids, lengths=tf.cast(lengths, tf.int64))
         if self._kind != WordTokenizer.kind:
-            return prompt + tf.strings.reduce_join(pieces, axis=-1)
+            return prompt + join_tokens(self._bytes, written)
+        text = join_words(tf.gather(self._bytes, written))
         # One space between words, none beside a newline.
-        text = tf.strings.regex_replace(tf.strings.reduce_join(pieces, axis=-1, separator=" "), " ?\n ?", "\n")
         parted = tf.strings.regex_full_match(prompt, r"(?s)(.*[\t-\r ])?")
         parted |= tf.strings.regex_full_match(text, r"(?s)(\n.*)?")
         return prompt + tf.where(parted, "", " ") + text
@@ -91,5 +92,9 @@ class GraphTokenizer(tf.Module):
         return text if self._normalize is None else tf.strings.unicode_encode(self._code_points(text), "UTF-8")
 
 
-def _table(keys: tf.Tensor, values: tf.Tensor, default: int) -> tf.lookup.StaticHashTable:
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default)
+def code_table(characters: str, first: int, outside: int) -> tf.lookup.StaticHashTable:
+    """Makes the table that says which id a code point, int32, has: `first` and up, `outside` for every other one."""
+    # A table must not be empty; no character has the code -1.
+    codes, ids = [*map(ord, characters), -1], [*range(first, first + len(characters)), outside]
+    known = tf.lookup.KeyValueTensorInitializer(tf.constant(codes, tf.int32), tf.constant(ids, tf.int32))
+    return tf.lookup.StaticHashTable(known, outside)
