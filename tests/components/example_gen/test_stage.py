@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.example_gen.stage import ExampleGen
-from pipeline.config import ExampleGenConfig, SplitsConfig
+from pipeline.config import BeamConfig, ExampleGenConfig, SplitsConfig
 
 SPLITS = ("train", "eval", "test")
 
 
 def stage(source: str, splits: Any = "same") -> ExampleGen:
-    return ExampleGen(ExampleGenConfig(source=source, splits=splits))
+    return ExampleGen(ExampleGenConfig(source=source, splits=splits), BeamConfig())
 
 
 def generate(folder: Path, source: str, splits: Any = "same") -> Path:
