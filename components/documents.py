@@ -1,11 +1,12 @@
 """Documents on disk: the text of a split, where each document begins in it, and what else is known of each.
 
-ExampleGen writes them, the stages after it read them; the tree is in `pipeline.artifacts.Examples`. Memory grows by a
-few bytes a document, never with the text.
+ExampleGen writes them, the stages after it read them; the tree is in `pipeline.artifacts.Examples`. Writing keeps
+nothing of a document in memory, and reading maps what it needs.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -188,8 +189,7 @@ def digests_of(text: bytes, stops: Sequence[int]) -> np.ndarray:
     return np.frombuffer(b"".join(found), "<u8")
 
 
-def _new_hash(raw: bytes = b"") -> Any:
-    return hashlib.blake2b(raw, digest_size=8)
+_new_hash = functools.partial(hashlib.blake2b, digest_size=8)
 
 
 class _OpenDocument:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from itertools import islice
@@ -46,32 +46,43 @@ class StagedCorpus:
     @cached_property
     def characters(self) -> np.ndarray:
         """Length of each document: int64 [documents]."""
-        return _joined([np.diff(Documents(self.folder(group)).offsets[:, 1]) for group in self.groups], np.int64)
+        return self._joined((np.diff(Documents(self.folder(group)).offsets[:, 1]) for group in self.groups), np.int64)
 
-    @cached_property
+    @property
     def hashes(self) -> np.ndarray:
         """`id_hash` of each document, or what stands for it: uint64 [documents]."""
         if not self.job.numbered:
-            return _joined([np.load(self.folder(group) / HASHES) for group in self.groups], np.uint64)
-        found = []
+            return self._joined((np.load(self.folder(group) / HASHES) for group in self.groups), np.uint64)
+        return self._joined(self._numbered_hashes(), np.uint64)
+
+    def _numbered_hashes(self) -> Iterator[np.ndarray]:
         for group, bases in zip(self.groups, self.bases, strict=True):
             origins = np.load(self.folder(group) / ORIGINS, mmap_mode="r")
             starts = np.searchsorted(origins[:, 0], np.arange(len(group.pieces) + 1))
             for piece, base, start, stop in zip(group.pieces, bases, starts[:-1], starts[1:], strict=True):
-                found.append(numbered_hashes(piece.id, origins[start:stop, 1] + base))
-        return _joined(found, np.uint64)
+                yield numbered_hashes(piece.id, origins[start:stop, 1] + base)
 
-    @cached_property
+    @property
     def codes(self) -> np.ndarray:
         """Position in `SPLITS` of the split that each document's record, file or tfds split names, or -1: int8."""
         if self.job.fields.split is not None:
-            return _joined([np.load(self.folder(group) / CODES) for group in self.groups], np.int8)
-        found = []
+            return self._joined((np.load(self.folder(group) / CODES) for group in self.groups), np.int8)
+        return self._joined(self._codes_of_pieces(), np.int8)
+
+    def _codes_of_pieces(self) -> Iterator[np.ndarray]:
         for group in self.groups:
             of_pieces = [split_code_in(piece.id) for piece in group.pieces]
             codes = np.array([-1 if code is None else code for code in of_pieces], np.int8)
-            found.append(codes[np.load(self.folder(group) / ORIGINS, mmap_mode="r")[:, 0]])
-        return _joined(found, np.int8)
+            yield codes[np.load(self.folder(group) / ORIGINS, mmap_mode="r")[:, 0]]
+
+    def _joined(self, arrays: Iterable[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
+        """One array of a number for each document, filled array by array."""
+        joined = np.empty(int(self.sizes.sum()), dtype)
+        filled = 0
+        for array in arrays:
+            joined[filled : filled + len(array)] = array
+            filled += len(array)
+        return joined
 
     @cached_property
     def bases(self) -> list[list[int]]:
@@ -173,7 +184,3 @@ def _with_ids(lines: list[bytes], origins: np.ndarray, group: Group, bases: list
         b'%b%d"%b%b' % (heads[piece], number, b"" if line == b"{}\n" else b", ", line[1:])
         for line, piece, number in zip(lines, pieces.tolist(), numbers.tolist(), strict=True)
     ]
-
-
-def _joined(arrays: list[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
-    return np.concatenate([np.empty(0, dtype), *arrays])

@@ -12,6 +12,7 @@ from components.example_gen.split_names import SPLITS
 
 # What eval gets of train where a source comes with a train and a test split only.
 _EVAL_SHARE = 0.05
+_CHUNK = 1 << 20  # documents at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +84,18 @@ def by_hash(characters: np.ndarray, hashes: np.ndarray, shares: Mapping[str, flo
     largest = max(shares, key=lambda name: shares[name])
     total = int(characters.sum())
     free = np.argsort(hashes, kind="stable")
-    chosen: dict[str, np.ndarray] = {}
+    parts: dict[str, Part] = {}
     small = [name for name in shares if name != largest]
     for position, name in enumerate(small):
         # Every split still to be served, the largest among them, needs a document.
         spare = len(free) - (len(small) - position)
-        taken = _fill(characters[free], shares[name] * total, spare)
-        if not len(taken):
-            taken = _shortest(characters[free])
-        chosen[name] = free[taken]
-        free = np.delete(free, taken)
-    chosen[largest] = free
-    return {name: Part(_mask(len(characters), chosen[name])) for name in shares}
+        taken = _fill(characters, free, shares[name] * total, spare)
+        if not taken.any():
+            taken[_shortest(characters[free])] = True
+        parts[name] = Part(_mask(len(characters), free[taken]))
+        free = free[~taken]
+    parts[largest] = Part(_mask(len(characters), free))
+    return {name: parts[name] for name in shares}
 
 
 def by_position(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
@@ -145,26 +146,29 @@ def given(characters: np.ndarray, hashes: np.ndarray, codes: np.ndarray) -> dict
     return parts
 
 
-def _fill(characters: np.ndarray, room: float, spare: int) -> np.ndarray:
-    """Positions of the documents that fit into a share, each being tried once, in order."""
-    taken: list[np.ndarray] = []
-    waiting = np.arange(len(characters))
-    while len(waiting) and spare > 0:
-        sums = np.cumsum(characters[waiting])
-        fit = min(int(np.searchsorted(sums, room, "right")), spare)
-        taken.append(waiting[:fit])
-        spare -= fit
-        room -= float(sums[fit - 1]) if fit else 0.0
-        # The one behind those did not fit; of the others only some can.
-        waiting = waiting[fit + 1 :]
-        waiting = waiting[(characters[waiting] <= room) & (characters[waiting] > 0)]
-    return np.concatenate([np.empty(0, np.int64), *taken])
+def _fill(characters: np.ndarray, order: np.ndarray, room: float, spare: int) -> np.ndarray:
+    """Which of the documents in `order` fit into a share, each being tried once: bool [documents]."""
+    taken = np.zeros(len(order), bool)
+    full = False  # whether one did not fit
+    for start in range(0, len(order), _CHUNK):
+        waiting = np.arange(start, min(start + _CHUNK, len(order)))
+        while len(waiting) and spare > 0 and not (full and room < 1):
+            lengths = characters[order[waiting]]
+            if full:
+                fits = (lengths <= room) & (lengths > 0)
+                waiting, lengths = waiting[fits], lengths[fits]
+            fit = min(int(np.searchsorted(np.cumsum(lengths), room, "right")), spare)
+            taken[waiting[:fit]] = True
+            spare -= fit
+            room -= float(lengths[:fit].sum())
+            full = full or fit < len(waiting)
+            waiting = waiting[fit + 1 :]
+    return taken
 
 
-def _shortest(characters: np.ndarray) -> np.ndarray:
+def _shortest(characters: np.ndarray) -> int:
     written = np.flatnonzero(characters)
-    written = written if len(written) else np.arange(len(characters))
-    return written[[np.argmin(characters[written])]]
+    return int(written[np.argmin(characters[written])]) if len(written) else 0
 
 
 def _cut(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:

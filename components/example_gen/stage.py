@@ -128,15 +128,16 @@ class ExampleGen(Stage):
 
     def _plan(self, corpus: StagedCorpus, left: np.ndarray) -> dict[str, Part]:
         """Which of the documents that are left go where."""
-        characters, shares = corpus.characters[left], self.example_gen.splits
+        kept = slice(None) if left.all() else left  # a slice copies nothing
+        characters, shares = corpus.characters[kept], self.example_gen.splits
         total = int(characters.sum())
         parts: dict[str, Part] = {}
         if shares == "same":
             parts = same(len(characters))
         elif shares == "given":
-            parts = given(characters, corpus.hashes[left], corpus.codes[left])
+            parts = given(characters, corpus.hashes[kept], corpus.codes[kept])
         elif self.example_gen.split_by == "hash" and total:
-            parts = by_hash(characters, corpus.hashes[left], shares.model_dump())
+            parts = by_hash(characters, corpus.hashes[kept], shares.model_dump())
         elif total:
             parts = by_position(characters, shares.model_dump())
         for name, part in parts.items():
