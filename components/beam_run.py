@@ -131,7 +131,7 @@ def _run_here(elements: Iterable[Any], transform: beam.PTransform, options: Mapp
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
-    known = PipelineOptions(flags=[]).get_all_options()
+    known = PipelineOptions([]).get_all_options()  # without, Beam reads our command line
     for name in options:
         if name not in known:
             raise ValueError(

@@ -1,15 +1,15 @@
 """Documents on disk: the text of a split, where each document begins in it, and what else is known of each.
 
-ExampleGen writes them, the stages after it read them; the tree is in `pipeline.artifacts.Examples`. Memory grows by a
-few bytes a document, never with the text.
+ExampleGen writes them, the stages after it read them; the tree is in `pipeline.artifacts.Examples`. Writing keeps
+nothing of a document in memory, and reading maps what it needs.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+
+from components.array_file import ArrayFile
 
 TEXT, OFFSETS, DIGESTS, FIELDS = "documents.txt", "offsets.npy", "digests.npy", "documents.jsonl"
 
@@ -85,7 +87,10 @@ class Documents:
 
 
 class DocumentWriter:
-    """Writes the documents of a split, in order; a context manager.
+    """Writes the documents of a split, in order; a context manager. Nothing of a document stays in memory.
+
+    A document comes in one piece (`write`), in several (`append`, then `end` or `take_back`), or with many others whose
+    sizes are known (`write_many`).
 
     Args:
         folder: An existing, empty folder.
@@ -93,12 +98,15 @@ class DocumentWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._offsets = array("q", [0, 0])
-        self._digests = array("Q")
+        self._bytes = self._characters = 0
+        self._open = _OpenDocument(0)
 
     def __enter__(self) -> Self:
         self._text = (self._folder / TEXT).open("wb")
-        self._fields = (self._folder / FIELDS).open("w", encoding="utf-8", newline="\n")
+        self._fields = (self._folder / FIELDS).open("wb")
+        self._offsets = ArrayFile(self._folder / OFFSETS, np.int64, columns=2)
+        self._digests = ArrayFile(self._folder / DIGESTS, np.uint64)
+        self._offsets.extend([[0, 0]])
         return self
 
     def write(self, raw: bytes, characters: int, fields: Mapping[str, Any]) -> None:
@@ -109,15 +117,93 @@ class DocumentWriter:
             characters: How many characters they are.
             fields: Its `id`, and what else is known of it, as JSON values.
         """
+        self.append(raw, characters)
+        self.end(to_line(fields))
+
+    def append(self, raw: bytes, characters: int) -> None:
+        """Adds a part of a document: whole characters."""
         self._text.write(raw)
-        self._fields.write(json.dumps(fields, ensure_ascii=False) + "\n")
-        self._offsets.extend((self._offsets[-2] + len(raw), self._offsets[-1] + characters))
-        self._digests.append(int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little"))
+        self._open.add(raw, characters)
+
+    def end(self, line: bytes) -> None:
+        """Closes the document whose parts were appended; without any it is empty.
+
+        Args:
+            line: `to_line` of its fields.
+        """
+        self._bytes += self._open.bytes
+        self._characters += self._open.characters
+        self._offsets.extend([[self._bytes, self._characters]])
+        self._digests.extend([self._open.digest()])
+        self._fields.write(line)
+        self._open = _OpenDocument(self._bytes)
+
+    def take_back(self) -> None:
+        """Forgets what was appended since the last document ended."""
+        if self._open.bytes:
+            self._text.seek(self._open.start)
+            self._text.truncate()
+        self._open = _OpenDocument(self._bytes)
+
+    def write_many(self, text: Iterable[bytes], lengths: np.ndarray, digests: np.ndarray, lines: bytes) -> None:
+        """Adds documents whose sizes are known.
+
+        Args:
+            text: Their UTF-8 bytes, nothing between them, in any pieces.
+            lengths: Bytes and characters of each: int64 [documents, 2].
+            digests: `digest` of each: uint64 [documents].
+            lines: `to_line` of each one's fields, one after the other.
+        """
+        for piece in text:
+            self._text.write(piece)
+        offsets = np.cumsum(lengths, axis=0) + np.array([self._bytes, self._characters])
+        self._offsets.extend(offsets)
+        self._digests.extend(digests)
+        self._fields.write(lines)
+        if len(offsets):
+            self._bytes, self._characters = offsets[-1].tolist()
+            self._open = _OpenDocument(self._bytes)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._text, self._fields:
-            if kind is None:
-                np.save(self._folder / OFFSETS, np.frombuffer(self._offsets, np.int64).reshape(-1, 2))
-                np.save(self._folder / DIGESTS, np.frombuffer(self._digests, np.uint64))
+        self.take_back()
+        for file in (self._text, self._fields, self._offsets, self._digests):
+            file.close()
+
+
+def to_line(fields: Mapping[str, Any]) -> bytes:
+    """A line of `documents.jsonl`. Raises UnicodeEncodeError for half a surrogate pair, which UTF-8 cannot hold."""
+    return json.dumps(fields, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def digests_of(text: bytes, stops: Sequence[int]) -> np.ndarray:
+    """The digests of documents that lie one after the other: BLAKE2b of the bytes, shortened to 64 bits.
+
+    Args:
+        text: Their bytes.
+        stops: The end of each in `text`.
+
+    Returns:
+        uint64 [documents].
+    """
+    found = [_new_hash(text[start:stop]).digest() for start, stop in zip([0, *stops], stops, strict=False)]
+    return np.frombuffer(b"".join(found), "<u8")
+
+
+_new_hash = functools.partial(hashlib.blake2b, digest_size=8)
+
+
+class _OpenDocument:
+    """What is known of the document that is being written."""
+
+    def __init__(self, start: int) -> None:
+        self.start, self.bytes, self.characters, self._hash = start, 0, 0, _new_hash()
+
+    def add(self, raw: bytes, characters: int) -> None:
+        self.bytes += len(raw)
+        self.characters += characters
+        self._hash.update(raw)
+
+    def digest(self) -> int:
+        return int.from_bytes(self._hash.digest(), "little")

@@ -1,4 +1,4 @@
-"""Where documents come from: `inline:TEXT`, `text:GLOB` and `package:NAME`."""
+"""Which files a corpus has: `text:`, `jsonl:`, `csv:` and `tsv:` globs on any file system, and `package:NAME`."""
 
 from __future__ import annotations
 
@@ -6,96 +6,117 @@ import glob
 import hashlib
 import importlib.metadata
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from components.example_gen.markdown import plain_text
+from components.example_gen.blocks import is_remote
 
 
 @dataclass(frozen=True)
-class Source:
-    """A named place that one document is read from.
+class InputFile:
+    """A file that documents are read from.
 
     Attributes:
-        id: Name of the document, the same on every machine.
-        read: Returns the text. Raises ValueError, naming the file, for content that cannot be a document.
-        raw: Returns the bytes the text is made from; they decide whether the corpus has changed.
+        id: Its name, the same on every machine.
+        path: Where it is: a path, or a URL of one of Beam's file systems.
+        size: Bytes, compressed as it is.
     """
 
     id: str
-    read: Callable[[], str]
-    raw: Callable[[], bytes]
+    path: str
+    size: int
 
 
-def open_source(uri: str) -> list[Source]:
-    """Lists the documents of a corpus, in order of their id.
+def list_files(source: str) -> list[InputFile]:
+    """Lists the files of a corpus, in order of their id.
 
     Args:
-        uri: `inline:TEXT`, `text:GLOB` or `package:NAME`.
+        source: `package:NAME`, or a kind and a glob: `KIND:GLOB`.
 
     Returns:
-        At least one source.
+        At least one file.
 
     Raises:
         ValueError: Nothing is there.
     """
-    kind, _, rest = uri.partition(":")
-    sources = {"inline": _inline, "text": _text, "package": _package}[kind](rest)
-    return sorted(sources, key=lambda source: source.id)
+    kind, _, rest = source.partition(":")
+    matching = _remote if is_remote(rest) else _local
+    files = _package(rest) if kind == "package" else matching(source, rest)
+    return sorted(files, key=lambda file: file.id)
 
 
-def digest(sources: list[Source]) -> str:
-    """SHA-256 over the ids and bytes of all documents."""
+def digest(files: Iterable[InputFile]) -> str:
+    """SHA-256 over the ids and the content of all files.
+
+    The content of a remote file is what its file system's checksum says; where that has none, its size and time.
+    """
     total = hashlib.sha256()
-    for source in sources:
-        # Digests of fixed length, so that no two lists of (id, bytes) look alike.
-        total.update(hashlib.sha256(source.id.encode()).digest())
-        total.update(hashlib.sha256(source.raw()).digest())
+    for file in files:
+        # Digests of fixed length, so that no two lists of (id, content) look alike.
+        total.update(hashlib.sha256(file.id.encode()).digest())
+        total.update(_remote_digest(file.path) if is_remote(file.path) else _local_digest(file.path))
     return total.hexdigest()
 
 
-def decode(raw: bytes, name: str) -> str:
-    """Bytes of a file as text, with nothing changed: no newline translation, no normalisation.
+def _local_digest(path: str) -> bytes:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
-    Raises:
-        ValueError: `raw` is empty or not UTF-8.
-    """
-    if not raw:
-        raise ValueError(f"ExampleGen: a document must not be empty. Received: {name} of 0 bytes. Remove the file.")
+
+def _remote_digest(path: str) -> bytes:
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.filesystems import FileSystems
+
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"ExampleGen: a document must be UTF-8. Received: {name} with byte 0x{raw[error.start]:02x} at byte offset "
-            f"{error.start} ({error.reason}). Convert the file, for example with `iconv -t UTF-8`."
-        ) from error
+        state = f"checksum {FileSystems.checksum(path)}"
+    except (BeamIOError, NotImplementedError):
+        (found,) = FileSystems.match([path])[0].metadata_list
+        state = f"size {found.size_in_bytes} time {found.last_updated_in_seconds}"
+    return hashlib.sha256(state.encode()).digest()
 
 
-def _inline(text: str) -> Iterator[Source]:
-    yield Source("inline", read=lambda: text, raw=text.encode)
-
-
-def _text(pattern: str) -> Iterator[Source]:
+def _local(source: str, pattern: str) -> Iterator[InputFile]:
     # Path.glob takes relative patterns only.
     paths = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True)]  # noqa: PTH207
     # By what they are, not by how they are reached: links must not make two documents of one.
     files = {path.resolve(): path for path in sorted(paths, reverse=True) if path.is_file()}.values()
     if not files:
         raise ValueError(
-            f"ExampleGen: a glob must match at least one file. Received: source='text:{pattern}', seen from "
-            f"{Path.cwd()}. Check the path; `**` matches folders at any depth."
+            f"ExampleGen: a glob must match at least one file. Received: source={source!r}, seen from {Path.cwd()}. "
+            "Check the path; `**` matches folders at any depth."
         )
-    base = _fixed_part(pattern)
+    base = _fixed_part(Path(pattern).expanduser().parts)
     for path in files:
-        yield _file_source(path, _utf8_name(path.relative_to(base).as_posix()))
+        name = path.relative_to(Path(*base)).as_posix()
+        yield InputFile(_utf8_name(name), str(path), path.stat().st_size)
 
 
-def _fixed_part(pattern: str) -> Path:
+def _remote(source: str, pattern: str) -> Iterator[InputFile]:
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        found = FileSystems.match([pattern])[0].metadata_list
+    except (BeamIOError, ValueError) as error:
+        raise ValueError(
+            f"ExampleGen: a remote glob must be one that Beam can list. Received: source={source!r}. {error}"
+        ) from error
+    if not found:
+        raise ValueError(
+            f"ExampleGen: a glob must match at least one file. Received: source={source!r}. Check the path; `**` "
+            "matches folders at any depth."
+        )
+    scheme, _, rest = pattern.partition("://")
+    base = PurePosixPath(*_fixed_part(PurePosixPath(rest).parts))
+    for file in found:
+        name = PurePosixPath(file.path.removeprefix(f"{scheme}://"))
+        yield InputFile(_utf8_name(name.relative_to(base).as_posix()), file.path, file.size_in_bytes)
+
+
+def _fixed_part(parts: tuple[str, ...]) -> tuple[str, ...]:
     """The folder above the first wildcard: ids are relative to it, so that they do not name the machine."""
-    parts = Path(pattern).expanduser().parts
-    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return Path(*parts[:fixed])
+    return parts[: next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)]
 
 
 def _utf8_name(name: str) -> str:
@@ -108,11 +129,7 @@ def _utf8_name(name: str) -> str:
     return name
 
 
-def _file_source(path: Path, name: str) -> Source:
-    return Source(name, read=lambda: decode(path.read_bytes(), str(path)), raw=path.read_bytes)
-
-
-def _package(name: str) -> Iterator[Source]:
+def _package(name: str) -> Iterator[InputFile]:
     # The list of installed files is read, the package itself is never imported: that may run anything.
     try:
         files = importlib.metadata.files(name) or []
@@ -128,8 +145,5 @@ def _package(name: str) -> Iterator[Source]:
             f"files, none of them {name}/**/*.md."
         )
     for file in documents:
-        yield _markdown_source(Path(str(file.locate())), file.as_posix())
-
-
-def _markdown_source(path: Path, name: str) -> Source:
-    return Source(name, read=lambda: plain_text(decode(path.read_bytes(), str(path))), raw=path.read_bytes)
+        path = Path(str(file.locate()))
+        yield InputFile(file.as_posix(), str(path), path.stat().st_size)

