@@ -1,7 +1,7 @@
 """Blocks: byte ranges of a split's text, whole documents or a part of a long one, and of its documents.jsonl.
 
-They depend on the documents alone, never on the workers, and no word, no character and no pair of characters that
-Unicode would compose is cut: a long document is cut after ASCII whitespace.
+They depend on the documents alone, never on the workers. A long document is cut after ASCII whitespace, so that no word
+and no pair of characters that Unicode would compose is cut; only a run of more than 64 KiB without any is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from components.documents import FIELDS, Documents
 
 # Memory of a worker is some fifty times this, time per Beam element and per block is small beside it.
 BLOCK_BYTES = 2 << 20
-# Without whitespace in so many bytes after a block's end, the block ends between any two characters.
+# Without whitespace in so many bytes after a block's size, the block ends between any two characters.
 _SEARCHED = 64 << 10
 _WHITESPACE = np.frombuffer(b" \t\n\r\x0b\x0c", np.uint8)
 
@@ -79,7 +79,7 @@ def _parts(path: Path, start: int, stop: int, size: int) -> Iterator[tuple[int, 
             file.seek(start + size)
             after = np.frombuffer(file.read(min(_SEARCHED, stop - start - size)), np.uint8)
             border = np.flatnonzero(np.isin(after, _WHITESPACE)) + 1
-            if not len(border):
+            if not len(border) and start + size + len(after) < stop:
                 border = np.flatnonzero((after & 0xC0) != 0x80)  # where a character begins
             middle = start + size + int(border[0]) if len(border) else stop
             yield start, middle

@@ -63,6 +63,8 @@ def code_point(character: str) -> str:
 
 
 def described(character: str) -> str:
-    """A character with its number, for a sentence: `'ж' (U+0436)`, `line feed (U+000A)`."""
-    text = shown(character)
-    return f"{text!r} ({code_point(character)})" if len(text) <= 2 else f"{text} ({code_point(character)})"
+    """A character with its number, for a sentence: `'ж' (U+0436)`, `line feed (U+000A)`, `U+0007`."""
+    text, number = shown(character), code_point(character)
+    if text == number:
+        return number
+    return f"'{text}' ({number})" if len(text) <= 2 else f"{text} ({number})"

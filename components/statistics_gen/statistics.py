@@ -11,6 +11,7 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2 as pb
 
 from components.statistics_gen.characters import INVALID, KINDS, kind
@@ -138,7 +139,7 @@ def load(folder: Path) -> dict[str, SplitStatistics]:
         try:
             message.ParseFromString(path.read_bytes())
             split = SplitStatistics(message.datasets[0])
-        except (ValueError, IndexError, KeyError, RuntimeError) as error:
+        except (DecodeError, IndexError, KeyError) as error:
             raise _unreadable(path) from error
         found[path.parent.name.removeprefix("Split-")] = split
     if not found:

@@ -76,7 +76,8 @@ def summarize(
     words = _tallies(work, WORDS, keep)
     summaries = {}
     for split, documents in splits.items():
-        own = [block for block in blocks if block.split == split]
+        # In one order, whatever order they come in: sums of fractions depend on it.
+        own = sorted(block for block in blocks if block.split == split)
         distinct, leaked, same = _repeated(documents, splits.get("train", documents))
         characters, concerned = _add_text([block for block in own if block.kind != "fields"], work)
         summaries[split] = SplitSummary(
