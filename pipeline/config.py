@@ -126,6 +126,18 @@ class ExampleValidatorConfig(Section):
     drift: CheckConfig = CheckConfig()
     script_drift: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.001)
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _keep_defaults(cls, values: Any) -> Any:
+        # Who sets a check's severity alone keeps that check's own share, and the other way round.
+        if not isinstance(values, dict):
+            return values
+        kept = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: kept[name] | given if name in kept and isinstance(given, dict) else given
+            for name, given in values.items()
+        }
+
 
 class TransformConfig(Section):
     """How text becomes tokens, and tokens become lanes of windows.

@@ -219,7 +219,7 @@ def _apart(
             (split.characters.get(c, 0) / split["characters"], other.characters.get(c, 0) / other["characters"], c)
             for c in split.characters.keys() | other.characters.keys()
         ]
-        shares.sort(key=lambda row: (-abs(row[0] - row[1]), row[2]))
+        shares = sorted((row for row in shares if row[0] != row[1]), key=lambda row: (-abs(row[0] - row[1]), row[2]))
         most = ", ".join(f"{described(c)} {percent(p)} for {percent(q)}" for p, q, c in shares[:_NAMED])
         yield Finding(
             TEXT,
@@ -232,7 +232,7 @@ def _apart(
 
 
 def _named(counts: Mapping[str, int]) -> str:
-    parts = [f"{described(character)} {count:,} times" for character, count in list(counts.items())[:_NAMED]]
+    parts = [f"{described(character)} {count:,}×" for character, count in list(counts.items())[:_NAMED]]
     more = len(counts) - len(parts)
     return ", ".join(parts) + (f", and {more:,} more." if more else ".")
 

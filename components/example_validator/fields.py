@@ -78,7 +78,7 @@ def _values(
         return
     values = field_values(statistics)
     outside = {value: count for value, count in values.items() if value not in domain}
-    named = ", ".join(f"{value!r} {count:,} times" for value, count in list(outside.items())[:_NAMED])
+    named = ", ".join(f"{value!r} {count:,}×" for value, count in list(outside.items())[:_NAMED])
     some = "" if len(values) == custom_number(statistics, "distinct_values") else "At least. "
     yield from limited(
         sum(outside.values()),
