@@ -19,6 +19,34 @@ class Examples(Artifact):
     """
 
 
+class ExampleStatistics(Artifact):
+    """What the documents of each split are made of.
+
+    Split-S/FeatureStats.pb  tensorflow_metadata's DatasetFeatureStatisticsList with one dataset (see
+                             components.statistics_gen.statistics)
+    statistics.html          the same for people: tables and plots, all splits side by side
+    """
+
+
+class Schema(Artifact):
+    """What documents have to be.
+
+    schema.pbtxt             tensorflow_metadata's Schema as text (see components.schema_gen.schema)
+    """
+
+
+class ExampleAnomalies(Artifact):
+    """Where the documents are not what they have to be.
+
+    Split-S/SchemaDiff.pb    tensorflow_metadata's Anomalies
+    anomalies.txt            for people: one sentence for each; empty when there is none
+    validation.json          {"accepted", "statistics" (digest of what was validated), "baseline" (digest of the
+                             statistics it was compared with, or null), "anomalies": [{"severity": "warn" | "stop",
+                             "check", "split", "feature", "sentence"}, …]}
+    accepted/Split-S/FeatureStats.pb   the statistics, if nothing stopped them; a later run is compared with them
+    """
+
+
 class TransformGraph(Artifact):
     """What turns text into tokens and back.
 

@@ -121,6 +121,76 @@ class BeamConfig(Section):
     direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
+class SchemaGenConfig(Section):
+    """What documents have to be: read from a file, or inferred from the train split.
+
+    schema_file: A tensorflow_metadata Schema as text (schema.pbtxt); null infers one, with the keys below.
+    domain_values: A field of text with at most this many values in train gets them as its domain.
+    skew: Most that eval or test may differ from train, as the Jensen-Shannon divergence of their characters in bits
+        (0 the same, 1 nothing in common).
+    drift: Most that a split may differ from the same split of the corpus accepted before, measured alike.
+    """
+
+    schema_file: str | None = None
+    domain_values: PositiveInt = 100
+    skew: float = Field(default=0.05, ge=0, le=1)
+    drift: float = Field(default=0.05, ge=0, le=1)
+
+
+class CheckConfig(Section):
+    """What a finding of one check does: nothing, a warning, or the end of the run."""
+
+    severity: Literal["off", "warn", "stop"] = "warn"
+
+
+class ShareCheckConfig(CheckConfig):
+    """A check that tolerates some: a finding is a share above `max_share`."""
+
+    max_share: float = Field(default=0.0, ge=0, le=1)
+
+
+class ExampleValidatorConfig(Section):
+    """What is checked of each split, how much is tolerated, and what a finding does.
+
+    unseen_characters: Share of a split's characters outside the schema's.
+    new_script: Share of a split's characters in a script that none of the schema's characters has.
+    invalid_characters: Share of characters that no text should hold: control (but tab and line ends), replacement,
+        private-use, unassigned.
+    empty_documents: Share of documents without a character.
+    document_length: Documents shorter or longer than the schema says.
+    required_fields: Fields that the schema requires and documents lack.
+    field_domain: Share of a field's values outside the schema's domain, range or type.
+    leaked_documents: Share of the documents of eval and test that train holds, too.
+    skew: Characters of eval and test against train; the schema says how much is too much.
+    drift: Characters of a split against the same split of the corpus accepted before; the schema says so, too.
+    script_drift: Share of a split's characters in a script that the corpus accepted before has nowhere.
+    """
+
+    unseen_characters: ShareCheckConfig = ShareCheckConfig(max_share=0.001)
+    new_script: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.001)
+    invalid_characters: ShareCheckConfig = ShareCheckConfig(max_share=0.0001)
+    empty_documents: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.1)
+    document_length: CheckConfig = CheckConfig()
+    required_fields: CheckConfig = CheckConfig(severity="stop")
+    field_domain: ShareCheckConfig = ShareCheckConfig()
+    leaked_documents: ShareCheckConfig = ShareCheckConfig(max_share=0.01)
+    skew: CheckConfig = CheckConfig()
+    drift: CheckConfig = CheckConfig()
+    script_drift: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.001)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _keep_defaults(cls, values: Any) -> Any:
+        # Who sets a check's severity alone keeps that check's own share, and the other way round.
+        if not isinstance(values, dict):
+            return values
+        kept = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: kept[name] | given if name in kept and isinstance(given, dict) else given
+            for name, given in values.items()
+        }
+
+
 class TransformConfig(Section):
     """How text becomes tokens, and tokens become lanes of windows.
 
@@ -266,6 +336,8 @@ class Config(Section):
     pipeline: PipelineConfig
     beam: BeamConfig = BeamConfig()
     example_gen: ExampleGenConfig
+    schema_gen: SchemaGenConfig = SchemaGenConfig()
+    example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
     transform: TransformConfig = TransformConfig()
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()

@@ -157,3 +157,29 @@ def test_load_config_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_load_config_folder_is_refused(tmp_path: Path) -> None:
     assert "not a folder" in message(tmp_path)
+
+
+def test_load_config_a_checks_severity_alone_keeps_its_share(tmp_path: Path) -> None:
+    default = load_config(write(tmp_path)).example_validator.empty_documents
+    changed = load_config(write(tmp_path), ["example_validator.empty_documents.severity=warn"]).example_validator
+    assert (default.severity, changed.empty_documents.severity) == ("stop", "warn")
+    assert changed.empty_documents.max_share == default.max_share > 0
+    strict = load_config(write(tmp_path), ["example_validator.empty_documents.max_share=0.0"]).example_validator
+    assert (strict.empty_documents.severity, strict.empty_documents.max_share) == ("stop", 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("example_validator.drft.severity=warn", "Did you mean 'drift'?"),
+        ("example_validator.drift.severity=loud", "one of 'off', 'warn', 'stop'"),
+        ("example_validator.empty_documents.max_share=2", "must be a number >= 0 and <= 1"),
+        ("example_validator.drift=warn", "a mapping with the keys severity"),
+        ("example_validator.drift.max_share=0.1", "is not a known key"),
+    ],
+)
+def test_load_config_bad_check_is_explained(tmp_path: Path, override: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(write(tmp_path), [override])
+    assert text in str(caught.value)
+    assert str(caught.value).startswith("Config: example_validator.")
