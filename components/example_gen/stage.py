@@ -73,7 +73,7 @@ class ExampleGen(Stage):
         from components.beam_run import Meter, run_pipeline
         from components.example_gen.beam import StageGroups
 
-        meter = Meter("ExampleGen", str(staging / "progress"))
+        meter = Meter("example_gen", str(staging / "progress"))
         with meter.shown():
             run_pipeline(groups, StageGroups(job, meter), self.beam.model_dump())
         return StagedCorpus(groups, job)
