@@ -66,7 +66,7 @@ class ExampleGen(Stage):
         groups = list(make_groups(pieces))
         staging.mkdir()
         if job.layout == "inline":
-            stage_group(groups[0], job, lambda *done: None)  # its text is here already
+            stage_group(groups[0], job, lambda **done: None)  # its text is here already
             return StagedCorpus(groups, job)
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")

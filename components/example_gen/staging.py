@@ -31,7 +31,7 @@ BAD = "bad.jsonl"  # piece of the group, and the fields of a BadRecord
 
 _NO_FIELDS = to_line({})
 
-Count = Callable[[int, int, int], None]
+Count = Callable[..., None]
 
 
 def group_folder(job: Job, number: int) -> Path:
