@@ -10,9 +10,13 @@ Normalisation has three steps (Unicode Standard Annex 15):
     composition     from left to right, a character is joined with the last starter before it if the two have a
                     composite and nothing that remains between them has combining class 0 or one as high
 
-The last is done in rounds: in each, every starter takes the first character that it can. That is the same because no
-character is both the first of one pair and the second of another, so no starter that takes is ever taken. A starter
-takes three characters at most, so there are few rounds, however long the text is.
+The last is done in rounds: in each, every starter takes the first character that it can. A starter takes three
+characters at most, so there are few rounds, however long the text is. They end where going from left to right does:
+
+- No character is both the first of one pair and the second of another, so no starter that takes is ever taken.
+- A mark that a starter S could not take stays out of reach once S has become S' by taking one of a higher class further
+  right. For if S' and that mark had a composite, S and both marks would be its decomposition, in order, and compose to
+  something else; but no composite changes when it is normalised.
 """
 
 from __future__ import annotations
@@ -129,13 +133,13 @@ class _Normalization(tf.Module):
     def _compose(self, values: tf.Tensor, classes: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Canonical composition of code points [characters] in their rows: the code points left, and their rows."""
 
-        def turn(values: Any, classes: Any, row: Any, passed: Any, _: Any) -> Any:
+        def turn(values: Any, classes: Any, row: Any, _: Any) -> Any:
             place = tf.range(tf.size(values))
             starter = self._last_starter(classes, row)
             class_before = tf.concat([tf.zeros_like(classes[:1]), classes[:-1]], 0)
             # All that is between has a lower class if the nearest has: marks are in order.
             reaches = (starter == place - 1) | (class_before < classes)
-            may = tf.boolean_mask(place, (starter >= 0) & reaches & ~passed & (self._can_join(values) > 0))
+            may = tf.boolean_mask(place, (starter >= 0) & reaches & (self._can_join(values) > 0))
             pair = tf.cast(tf.gather(values, tf.gather(starter, may)), tf.int64) * _FIRST
             composite = self._composites.lookup(pair + tf.cast(tf.gather(values, may), tf.int64))
             can = composite >= 0
@@ -146,15 +150,12 @@ class _Normalization(tf.Module):
             taken, by, composite = (tf.boolean_mask(vector, first) for vector in (taken, by, composite))
 
             values = tf.tensor_scatter_nd_update(values, by[:, None], composite)
-            # What a starter did not take before it took another it never takes, whatever it has become.
-            last_taken = tf.tensor_scatter_nd_update(tf.zeros_like(place), by[:, None], taken)
-            passed |= (starter >= 0) & (place < tf.gather(last_taken, tf.maximum(starter, 0)))
-            left = tf.where(tf.tensor_scatter_nd_update(tf.ones_like(passed), taken[:, None], tf.zeros_like(by) > 0))
-            remaining = (tf.gather_nd(vector, left) for vector in (values, classes, row, passed))
+            left = tf.tensor_scatter_nd_update(tf.ones_like(reaches), taken[:, None], tf.zeros_like(taken, tf.bool))
+            remaining = (tf.boolean_mask(vector, left) for vector in (values, classes, row))
             return *remaining, tf.size(taken) > 0
 
-        loop = (values, classes, row, tf.zeros_like(values, tf.bool), tf.constant(True))
-        values, _, row, _, _ = tf.while_loop(lambda *state: state[-1], turn, loop)
+        loop = (values, classes, row, tf.constant(True))
+        values, _, row, _ = tf.while_loop(lambda *state: state[-1], turn, loop)
         return values, row
 
     def _last_starter(self, classes: tf.Tensor, row: tf.Tensor) -> tf.Tensor:

@@ -13,8 +13,11 @@ from tests.components.exporter.tokenizers_in_graph import Saved, strings, traced
 from tests.components.transform.merges import encode_by_definition, random_merges
 from tests.components.transform.texts import AWKWARD, TEXTS
 
-# Written by hand: bytes that repeat, a token longer than the others, two bytes of one character, a space in front.
-BPE = Bpe([(0x20, 0x74), (0x68, 0x65), (256, 257), (0x61, 0x61), (259, 259), (0xC3, 0xA9), (0x21, 0x21), (258, 0x6E)])
+# Written by hand: bytes that repeat, a token longer than the others, two bytes of one character, a space in front, and
+# pairs that lie in two pieces wherever they occur.
+ACROSS = [(0x0A, 0x0A), (0x20, 0x0A), (0x0D, 0x0A), (0x20, 0x20), (0x61, 0x21), (0x21, 0x61), (0x61, 0x20)]
+WITHIN = [(0x20, 0x74), (0x68, 0x65), (263, 264), (0x61, 0x61), (266, 266), (0xC3, 0xA9), (0x21, 0x21), (265, 0x6E)]
+BPE = Bpe([*ACROSS, *WITHIN])
 graph_encode = traced(GraphBpe(BPE).encode)
 graph_decode = traced(GraphBpe(BPE).decode, tf.RaggedTensorSpec([None, None], tf.int32))
 
@@ -27,10 +30,10 @@ def rows(bpe: Bpe, raws: list[bytes]) -> list[list[int]]:
     ("text", "tokens"),
     [
         ("", []),
-        (" then the", [263, 258]),
-        ("aaaaaaa", [260, 259, 0x61]),
-        ("é!!!", [261, 262, 0x21]),
-        ("a a", [0x61, 0x20, 0x61]),
+        (" then the", [270, 265]),
+        ("aaaaaaa", [267, 266, 0x61]),
+        ("é!!!", [268, 269, 0x21]),
+        ("a a!a \n\n\r\n  a", [*b"a a!a \n\n\r\n  a"]),
     ],
 )
 def test_encode_joins_as_the_merges_say(text: str, tokens: list[int]) -> None:
@@ -47,7 +50,7 @@ def test_encode_is_that_of_bpe(texts: list[str]) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.binary() | st.lists(st.sampled_from(b" theanaa!\xc3\xa9"), max_size=60).map(bytes), max_size=5))
+@given(st.lists(st.binary() | st.lists(st.sampled_from(b" theanaa!\xc3\xa9\r\n"), max_size=60).map(bytes), max_size=5))
 def test_encode_any_bytes_is_that_of_bpe_and_decodes(raws: list[bytes]) -> None:
     ids = graph_encode(strings(raws))
     assert ids.to_list() == rows(BPE, raws)

@@ -61,7 +61,7 @@ def test_split_words_keeps_bytes_that_are_no_utf_8() -> None:
 @settings(deadline=None)
 @given(BATCHES)
 @example([])
-@example(["\n\n\n", "a \n b \n\n\n c", ""])
+@example(["\n\n\n", "a \n b \n\n\n c", "", "\na", "a\n"])
 def test_join_words_is_pythons(texts: list[str]) -> None:
     rows = [words.split_words(text) for text in texts]
     flat = strings(list(itertools.chain.from_iterable(rows)))

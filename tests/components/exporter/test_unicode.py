@@ -147,6 +147,11 @@ def test_normalise_nfc_of_known_cases(text: str, composed: str) -> None:
     assert graph("NFC")([text]) == [composed]
 
 
+def test_normalise_marks_that_join_nothing_are_ordered() -> None:
+    # Alone in its batch: nothing else is there that would have to change.
+    assert graph("NFC")(["x\u0315\u0334"]) == ["x\u0334\u0315"]
+
+
 def test_normalise_marks_at_the_start_of_a_row_stay_in_it() -> None:
     assert graph("NFC")(["a", "\u0301\u0323", "e\u0327", "\u0301"]) == ["a", "\u0323\u0301", "ȩ", "\u0301"]
     assert graph("NFC")(["\u1100", "\u1161", "\u11a8"]) == ["\u1100", "\u1161", "\u11a8"]
