@@ -101,14 +101,17 @@ def _count_fields(block: Block, documents: Documents, work: Path) -> list[str]:
     return [field_feature(name) for name in fields]
 
 
-def _lines(path: Path, start: int, stop: int) -> Iterator[bytes]:
+def _lines(path: Path, start: int, stop: int) -> list[bytes]:
     """The lines whose first byte lies in `start` … `stop`."""
     with path.open("rb") as file:
         if start:
             file.seek(start - 1)
-            file.readline()
-        while file.tell() < stop:
-            yield file.readline()
+            start = start - 1 + len(file.readline())
+        # The last line may end after the block.
+        raw = file.read(max(stop - start, 0))
+        if raw and not raw.endswith(b"\n"):
+            raw += file.readline()
+    return raw.splitlines()
 
 
 def merge(element: tuple[str, Iterable[tuple[str, int]]], job: CountJob) -> None:

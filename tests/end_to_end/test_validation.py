@@ -52,6 +52,8 @@ def test_drifted_corpus_stops_the_run_twice_and_nothing_after_it_runs(tmp_path: 
 def test_packaged_recipe_passes_without_a_warning(recipe: str, tmp_path: Path) -> None:
     done = command("run", "--config", recipe, "--root", tmp_path, "--to", "example_validator")
     assert done.returncode == 0
+    (page,) = tmp_path.glob("statistics_gen/*/statistics/statistics.html")
+    assert f"Statistics of the corpus: {page.resolve()}\n" in done.stdout
     assert "warn" not in done.stdout + done.stderr
     (sentences,) = tmp_path.glob("example_validator/*/anomalies/anomalies.txt")
     assert sentences.read_text() == ""
