@@ -198,10 +198,11 @@ class _Expansion(tf.Module):
         entry = self._entry(values)
         lengths = tf.gather(self._lengths, entry)
         stops = tf.cumsum(lengths)
-        # Where in its character each new one is, and where in the list of replacements: [characters afterwards]
-        source = tf.repeat(tf.range(tf.size(values)), lengths)
-        shift = tf.gather(tf.gather(self._starts, entry) - (stops - lengths), source)
-        replaced = tf.gather(self._codes, tf.range(tf.size(source)) + shift)
+        begins = stops - lengths
+        # Of each character afterwards: which one it comes from, and its place in the list of replacements.
+        source = tf.cumsum(tf.scatter_nd(begins[:, None], tf.ones_like(begins), [tf.reduce_sum(lengths)])) - 1
+        place = tf.range(tf.size(source)) + tf.gather(tf.gather(self._starts, entry) - begins, source)
+        replaced = tf.gather(self._codes, place)
         values = tf.where(replaced < 0, tf.gather(values, source), replaced)
         splits = tf.gather(tf.concat([[0], stops], 0), codes.row_splits)
         return tf.RaggedTensor.from_row_splits(values, tf.cast(splits, codes.row_splits.dtype))
