@@ -17,12 +17,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.exporter.pieces import join_tokens, split_bytes
+from components.exporter.pieces import split_bytes
 from components.transform.bpe import BYTES, SPACE, WHITESPACE, Bpe, byte_classes
 
 
 class GraphBpe(tf.Module):
-    """Encodes and decodes strings as `Bpe` does bytes; the merges are constants of the graph.
+    """Encodes strings as `Bpe` does bytes; the merges are constants of the graph.
 
     Args:
         bpe: The merges.
@@ -30,7 +30,6 @@ class GraphBpe(tf.Module):
 
     def __init__(self, bpe: Bpe) -> None:
         super().__init__()
-        self._tokens = bpe.tokens
         self._longest = max(map(len, bpe.tokens))
         self._size = len(bpe)
         # What a pair that is no merge has as its rank: above every rank.
@@ -54,10 +53,6 @@ class GraphBpe(tf.Module):
         tokens = tf.gather(self._merge(tf.gather(pieces, first)), which)  # [pieces, (tokens)]
         pieces_before = tf.searchsorted(starts, rows.row_splits)
         return tf.RaggedTensor.from_row_splits(tokens.flat_values, tf.gather(tokens.row_splits, pieces_before))
-
-    def decode(self, ids: tf.RaggedTensor) -> tf.Tensor:
-        """Turns token ids, int32 [batch, (tokens)], into strings [batch]."""
-        return join_tokens(self._tokens, ids)
 
     def _piece_starts(self, rows: tf.RaggedTensor) -> tf.Tensor:
         """Where pieces begin among the bytes of all rows, int64 [pieces]."""

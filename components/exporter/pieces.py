@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-BYTE_TOKENS = [bytes([value]) for value in range(256)]
-
 
 def split_bytes(text: tf.Tensor) -> tf.RaggedTensor:
     """Cuts strings into bytes.
@@ -28,7 +26,7 @@ def split_bytes(text: tf.Tensor) -> tf.RaggedTensor:
 
 
 def join_tokens(tokens: Sequence[bytes], ids: tf.RaggedTensor) -> tf.Tensor:
-    """Writes token ids as text: `split_bytes` undone with `BYTE_TOKENS`, or the byte-pair tokens of `Bpe.tokens`.
+    """Writes token ids as text: whatever tokens they are.
 
     Args:
         tokens: The bytes of each token.

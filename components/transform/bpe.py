@@ -16,6 +16,7 @@ Source:
 from __future__ import annotations
 
 import heapq
+import importlib.metadata
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ SPACE, WHITESPACE, PUNCTUATION, REST = range(4)
 _PIECE = r" ?[!-/:-@\[-`{-~]+| ?[^\x09-\x0D !-/:-@\[-`{-~]+|[\x09-\x0D ]"
 # Pieces that are remembered at a time: some ten megabytes.
 _CACHE_SIZE = 1 << 16
+_NOT_INSTALLED = (
+    "Transform: learning byte-pair merges must have the package `tokenizers`. Received: it is not installed. "
+    "Install the extra `bpe`: pip install 'rnn-pipeline[bpe]'."
+)
 
 
 def byte_classes() -> np.ndarray:
@@ -127,11 +132,6 @@ class Bpe:
         # Ids are kept as bytes because joining those is one copy, however many pieces there are.
         return np.frombuffer(b"".join(encoded), np.int32)
 
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Turns token ids into bytes; any ids may follow each other, so the bytes need not be UTF-8."""
-        tokens = self.tokens
-        return b"".join(tokens[i] for i in ids)
-
     def _encode_piece(self, piece: bytes) -> bytes:
         """Token ids of one piece, as the bytes of an int32 array; n log n in its length, for a piece may be a text."""
         ranks = self._ranks
@@ -182,10 +182,7 @@ def train(texts: Iterable[str], vocabulary_size: int) -> list[tuple[int, int]]:
     try:
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "train: learning byte-pair merges must have the package `tokenizers`. Received: it is not installed. "
-            "Install the extra `bpe`: pip install 'rnn-pipeline[bpe]'."
-        ) from error
+        raise ModuleNotFoundError(_NOT_INSTALLED) from error
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -206,6 +203,18 @@ def train(texts: Iterable[str], vocabulary_size: int) -> list[tuple[int, int]]:
         ids.setdefault(left + right, BYTES + len(merges))
         merges.append((ids[left], ids[right]))
     return merges
+
+
+def trainer_version() -> str:
+    """The version of `tokenizers`; what is learned may depend on it.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    try:
+        return importlib.metadata.version("tokenizers")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModuleNotFoundError(_NOT_INSTALLED) from error
 
 
 def _byte_letters() -> str:

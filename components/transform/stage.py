@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from components.documents import FIELDS, Documents
 from components.native_logs import import_quietly
+from components.transform.bpe import trainer_version
 from components.transform.examples import SHARD_BYTES, shard_specs
 from components.transform.lanes import SplitLayout, lane_specs
 from components.transform.text_blocks import BLOCK_BYTES, block_ranges
@@ -34,6 +36,14 @@ class Transform(Stage):
     def settings(self) -> dict[str, Any]:
         # Which runner does the work changes no byte of the result.
         return {"transform": self.transform.model_dump(mode="json", exclude={"beam"})}
+
+    def environment(self, root: Path) -> dict[str, Any]:
+        versions = {}
+        if self.transform.normalization != "none" or self.transform.lowercase:
+            versions["unicode"] = unicodedata.unidata_version
+        if self.transform.tokenizer == "bpe":
+            versions["tokenizers"] = trainer_version()
+        return versions
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.

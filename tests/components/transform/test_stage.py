@@ -225,3 +225,12 @@ def test_stage_bpe_stream_decodes_to_the_documents(tmp_path: Path, monkeypatch: 
         stream = LaneReader(result.examples, split, tokenizer.end).stream()
         assert tokenizer.decode(stream) == "<end>" + "".join(f"{text}<end>" for text in texts)
         assert len(stream) < sum(len(text.encode()) + 1 for text in texts)  # guard: pairs were merged
+
+
+def test_stage_environment_names_what_else_the_tokens_depend_on(tmp_path: Path) -> None:
+    def environment(**settings: Any) -> set[str]:
+        return set(Transform(TransformConfig(**settings), BeamConfig()).environment(tmp_path))
+
+    assert environment() == environment(tokenizer="word") == set()
+    assert environment(tokenizer="bpe", lowercase=True) == {"unicode", "tokenizers"}
+    assert environment(normalization="NFC") == {"unicode"}
