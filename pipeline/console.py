@@ -157,8 +157,8 @@ def show_stages(stages: Sequence[type[Stage]]) -> None:
     """Shows what each stage reads, writes and does."""
     for stage in stages:
         reads, writes = ", ".join(stage.inputs) or "(the corpus)", ", ".join(stage.outputs)
-        print(f"{stage.stage_name():<17}{reads} → {writes}")
-        print(f"{'':<17}{(stage.__doc__ or '').strip().partition(chr(10))[0]}")
+        print(f"{stage.stage_name():<19}{reads} → {writes}")
+        print(f"{'':<19}{(stage.__doc__ or '').strip().partition(chr(10))[0]}")
 
 
 def show_recipes(files: Sequence[Path]) -> None:
