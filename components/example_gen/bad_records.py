@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from components.example_gen.assemble import StagedCorpus
-from components.example_gen.groups import Piece
+from components.example_gen.groups import Job, Piece
 from components.example_gen.parsed import BadRecord
 from components.example_gen.staging import BAD, ORIGINS
 
@@ -85,18 +85,20 @@ def _repeated_ids(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
         first += size
 
 
-def error_for(found: Found, count: int) -> ValueError:
+def error_for(found: Found, count: int, job: Job) -> ValueError:
     """Names the first bad record.
 
     Args:
         found: Which one.
         count: How many there are in all.
+        job: How the corpus was read.
     """
     _, piece, record = found
-    place = f"{piece.path}, " + ("" if record.line is None else f"line {record.line}, ")
+    line = "" if record.line is None else f"line {record.line}, "
+    place = f"{piece.path}, {line}{'example' if job.layout == 'tfds' else 'byte offset'} {record.offset}"
     others = f" (the first of {count:,} bad records)" if count > 1 else ""
     return ValueError(
-        f"ExampleGen: {record.rule}. Received: {place}byte offset {record.offset}: {record.reason}{others}. "
+        f"ExampleGen: {record.rule}. Received: {place}: {record.reason}{others}. "
         f"{record.fix}, or leave bad records out with `example_gen.on_bad_record: skip`."
     )
 
