@@ -71,12 +71,14 @@ def _repeated_ids(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
         origins = np.load(corpus.folder(group) / ORIGINS, mmap_mode="r")
         for document in np.flatnonzero(again[first : first + size]).tolist():
             piece, number, offset = origins[document].tolist()
+            # Where a record can have several lines, its number is none of them.
+            line = number + corpus.bases[group.number][piece] if corpus.job.layout == "jsonl" else None
             yield Found(
                 (group.number, piece, offset),
                 group.pieces[piece],
                 BadRecord(
                     offset,
-                    number + corpus.bases[group.number][piece],
+                    line,
                     "an id must belong to one record",
                     "the id of an earlier record",
                     "Make the ids differ, or leave out example_gen.fields.id to have records numbered",
