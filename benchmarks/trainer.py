@@ -37,7 +37,7 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
     from components.trainer.optimizers import make_optimizer
     from components.trainer.progress import TrainingProgress
     from components.transform.reader import LaneReader
-    from components.transform.vocabulary import Vocabulary
+    from components.transform.tokenizers import load
     from pipeline.config_file import load_config
 
     class FirstSteps(LaneReader):
@@ -50,7 +50,7 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
             return self.count
 
     config = load_config(Path("configs") / f"{recipe}.yaml")
-    vocabulary = Vocabulary.load(lanes["transform_graph"])
+    vocabulary = load(lanes["transform_graph"])
     reader = FirstSteps(lanes["transformed_examples"], "train", vocabulary.end)
     model = LanguageModel(len(vocabulary), config.model.units, config.model.layers, dtype=config.trainer.precision)
     optimizer = make_optimizer(config.trainer.optimizer, 10**6)

@@ -21,14 +21,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from components.watchdog import call_with_workers
 from pipeline.errors import did_you_mean
 
-_TICK = struct.Struct("<qqq")
+_TICK = struct.Struct("<qqqq")
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_LINES = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Meter:
-    """Counts documents, characters and bytes from any worker: as Beam counters, and in a file for the screen.
+    """Counts documents, characters, tokens and bytes from any worker: as Beam counters, and in a file for the screen.
 
     Attributes:
         label: What is done, for people and as the counters' namespace.
@@ -38,9 +38,10 @@ class Meter:
     label: str
     path: str
 
-    def add(self, documents: int = 0, characters: int = 0, bytes: int = 0) -> None:
+    def add(self, documents: int = 0, characters: int = 0, tokens: int = 0, bytes: int = 0) -> None:
         """Counts work that is done."""
-        for name, amount in (("documents", documents), ("characters", characters), ("bytes", bytes)):
+        amounts = (documents, characters, tokens, bytes)
+        for name, amount in zip(("documents", "characters", "tokens", "bytes"), amounts, strict=True):
             if amount:
                 Metrics.counter(self.label, name).inc(amount)
         try:
@@ -48,7 +49,7 @@ class Meter:
         except FileNotFoundError:
             return
         try:
-            os.write(file, _TICK.pack(documents, characters, bytes))  # short and appended, so never torn
+            os.write(file, _TICK.pack(*amounts))  # short and appended, so never torn
         finally:
             os.close(file)
 
@@ -63,9 +64,10 @@ class Meter:
         started = time.monotonic()
 
         def figures() -> str:
-            documents, characters, size = map(sum, zip(*_TICK.iter_unpack(_whole(path.read_bytes())), strict=True))
-            speed = size / 1e6 / max(time.monotonic() - started, 1e-3)
-            return f"{self.label}: {documents:,} documents  {characters:,} characters  {speed:,.1f} MB/s"
+            *counts, size = map(sum, zip(*_TICK.iter_unpack(_whole(path.read_bytes())), strict=True))
+            units = ("documents", "characters", "tokens")
+            done = "".join(f"{n:,} {unit}  " for n, unit in zip(counts, units, strict=True) if n)
+            return f"{self.label}: {done}{size / 1e6 / max(time.monotonic() - started, 1e-3):,.1f} MB/s"
 
         def show() -> None:
             last_line = started

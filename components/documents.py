@@ -41,6 +41,9 @@ class Documents:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.folder,)  # a worker maps the files itself
+
     @property
     def text(self) -> Path:
         """The UTF-8 file that holds all documents, one after the other."""

@@ -107,11 +107,11 @@ def sample(
 
 
 def score(model: Path, text: str) -> dict[str, float | int]:
-    """The likelihood of a text as one document: nats and bits_per_char per token, perplexity, tokens."""
+    """The likelihood of a text as one document: nats and perplexity per token, bits_per_char, tokens."""
     signatures = load_signatures(model)
     import tensorflow as tf
 
     outputs = signatures["score"](text=tf.constant([text]))
     tokens = int(outputs["tokens"][0])
     nats = -float(outputs["log_prob"][0]) / tokens
-    return metrics(nats, tokens)
+    return metrics(nats, tokens, len(text) + 1)

@@ -16,23 +16,58 @@ class Examples(Artifact):
                              text, in order; the last row is their totals
     Split-S/digests.npy      uint64 [documents]: a hash of each document's bytes
     Split-S/documents.jsonl  one JSON object a document: its "id", and what else its source says of it
-    bad_records.jsonl        with `on_bad_record: skip`: one JSON object a record that was left out: "file", "offset" (of
-                             a byte of the decompressed file), "line" where it has one, "reason"
+    bad_records.jsonl        with `on_bad_record: skip`: one JSON object a record that was left out: "file", "offset" (a
+                             byte of the decompressed file), "line" where it has one, "reason"
+    """
+
+
+class ExampleStatistics(Artifact):
+    """What the documents of each split are made of.
+
+    Split-S/FeatureStats.pb  tensorflow_metadata's DatasetFeatureStatisticsList with one dataset (see
+                             components.statistics_gen.statistics)
+    statistics.html          the same for people: tables and plots, all splits side by side
+    """
+
+
+class Schema(Artifact):
+    """What documents have to be.
+
+    schema.pbtxt             tensorflow_metadata's Schema as text (see components.schema_gen.schema)
+    """
+
+
+class ExampleAnomalies(Artifact):
+    """Where the documents are not what they have to be.
+
+    Split-S/SchemaDiff.pb    tensorflow_metadata's Anomalies
+    anomalies.txt            for people: one sentence for each; empty when there is none
+    validation.json          {"accepted", "statistics" (digest of what was validated), "baseline" (digest of the
+                             statistics it was compared with, or null), "anomalies": [{"severity": "warn" | "stop",
+                             "check", "split", "feature", "sentence"}, …]}
+    accepted/Split-S/FeatureStats.pb   the statistics, if nothing stopped them; a later run is compared with them
     """
 
 
 class TransformGraph(Artifact):
     """What turns text into tokens and back.
 
-    vocabulary.tsv           id, code point (negative for a special), readable name; one token a line, in order of id
+    tokenizer.json           kind, specials, options
+    vocabulary.tsv           id, bytes in hexadecimal (none for a special), readable name; one token a line, by id
     """
 
 
 class TransformedExamples(Artifact):
-    """The token stream of each split, cut into lanes of fixed-length windows.
+    """The tokens of each split: its stream, cut into lanes of fixed-length windows.
 
     manifest.json                    counts, per split and overall (see components.transform.manifest.SplitManifest)
     Split-S/lane-BBBBB-of-NNNNN.tfrecord   lane b: TFRecords of `window_length + 1` little-endian token ids
+
+    or, with `transform.records: examples`, the tokens of each document:
+
+    Split-S/examples-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian token ids
+    Split-S/examples-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts
+    Split-S/documents.jsonl                    what is known of each document, as in Examples
     """
 
 

@@ -121,17 +121,97 @@ class BeamConfig(Section):
     direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
+class SchemaGenConfig(Section):
+    """What documents have to be: read from a file, or inferred from the train split.
+
+    schema_file: A tensorflow_metadata Schema as text (schema.pbtxt); null infers one, with the keys below.
+    domain_values: A field of text with at most this many values in train gets them as its domain.
+    skew: Most that eval or test may differ from train, as the Jensen-Shannon divergence of their characters in bits
+        (0 the same, 1 nothing in common).
+    drift: Most that a split may differ from the same split of the corpus accepted before, measured alike.
+    """
+
+    schema_file: str | None = None
+    domain_values: PositiveInt = 100
+    skew: float = Field(default=0.05, ge=0, le=1)
+    drift: float = Field(default=0.05, ge=0, le=1)
+
+
+class CheckConfig(Section):
+    """What a finding of one check does: nothing, a warning, or the end of the run."""
+
+    severity: Literal["off", "warn", "stop"] = "warn"
+
+
+class ShareCheckConfig(CheckConfig):
+    """A check that tolerates some: a finding is a share above `max_share`."""
+
+    max_share: float = Field(default=0.0, ge=0, le=1)
+
+
+class ExampleValidatorConfig(Section):
+    """What is checked of each split, how much is tolerated, and what a finding does.
+
+    unseen_characters: Share of a split's characters outside the schema's.
+    new_script: Share of a split's characters in a script that none of the schema's characters has.
+    invalid_characters: Share of characters that no text should hold: control (but tab and line ends), replacement,
+        private-use, unassigned.
+    empty_documents: Share of documents without a character.
+    document_length: Documents shorter or longer than the schema says.
+    required_fields: Fields that the schema requires and documents lack.
+    field_domain: Share of a field's values outside the schema's domain, range or type.
+    leaked_documents: Share of the documents of eval and test that train holds, too.
+    skew: Characters of eval and test against train; the schema says how much is too much.
+    drift: Characters of a split against the same split of the corpus accepted before; the schema says so, too.
+    script_drift: Share of a split's characters in a script that the corpus accepted before has nowhere.
+    """
+
+    unseen_characters: ShareCheckConfig = ShareCheckConfig(max_share=0.001)
+    new_script: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.001)
+    invalid_characters: ShareCheckConfig = ShareCheckConfig(max_share=0.0001)
+    empty_documents: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.1)
+    document_length: CheckConfig = CheckConfig()
+    required_fields: CheckConfig = CheckConfig(severity="stop")
+    field_domain: ShareCheckConfig = ShareCheckConfig()
+    leaked_documents: ShareCheckConfig = ShareCheckConfig(max_share=0.01)
+    skew: CheckConfig = CheckConfig()
+    drift: CheckConfig = CheckConfig()
+    script_drift: ShareCheckConfig = ShareCheckConfig(severity="stop", max_share=0.001)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _keep_defaults(cls, values: Any) -> Any:
+        # Who sets a check's severity alone keeps that check's own share, and the other way round.
+        if not isinstance(values, dict):
+            return values
+        kept = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: kept[name] | given if name in kept and isinstance(given, dict) else given
+            for name, given in values.items()
+        }
+
+
 class TransformConfig(Section):
     """How text becomes tokens, and tokens become lanes of windows.
 
-    Each of the `lanes` streams of the train split is cut into windows of `window_length` steps. A character seen fewer
-    than `min_count` times in the train split becomes `<unk>`.
+    records: `lanes`: each of the `lanes` streams of the train split is cut into windows of `window_length` steps;
+        `examples`: each document is one record of its own length.
+
+    tokenizer: `char` (Unicode code points), `byte` (of UTF-8), `word` (what stands between blanks, and newlines) or
+        `bpe` (byte pairs, learnt from the train split).
+    normalization, lowercase: Done to the text first, in that order.
+    min_count: A character or word seen fewer times in the train split becomes `<unk>`.
+    vocabulary_size: Number of ids, the specials among them: at most for `word`, about for `bpe` (4096 if not given).
     """
 
-    tokenizer: Literal["char"] = "char"
+    tokenizer: Literal["char", "byte", "word", "bpe"] = "char"
+    normalization: Literal["none", "NFC", "NFKC"] = "none"
+    lowercase: bool = False
+    records: Literal["lanes", "examples"] = "lanes"
     window_length: PositiveInt = 64
     lanes: PositiveInt = 64
     min_count: PositiveInt = 1
+    vocabulary_size: PositiveInt | None = None
     specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
     beam: BeamConfig | None = None
 
@@ -145,8 +225,29 @@ class TransformConfig(Section):
         if "end" not in self.specials or len(set(self.specials)) != len(self.specials):
             raise ValueError("specials must hold `end` (it opens and closes documents) and none of them twice")
         if self.min_count > 1 and "unk" not in self.specials:
-            raise ValueError("min_count above 1 needs the special `unk` for the characters it removes")
+            raise ValueError("min_count above 1 needs the special `unk` for the characters or words it removes")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _vocabulary_fits(self) -> TransformConfig:
+        counts = self.tokenizer in ("char", "word")
+        if self.min_count > 1 and not counts:
+            raise ValueError(f"min_count is for the tokenizers char and word; {self.tokenizer} knows every text")
+        if self.vocabulary_size is not None and self.tokenizer not in ("word", "bpe"):
+            raise ValueError(f"vocabulary_size is for the tokenizers word and bpe, not for {self.tokenizer}")
+        least = len(self.specials) + (256 if self.tokenizer == "bpe" else 1)
+        if self.vocabulary_size is not None and self.vocabulary_size < least:
+            raise ValueError(
+                f"vocabulary_size must be at least {least}: specials and the smallest {self.tokenizer} set"
+            )
+        if self.tokenizer == "word" and self.vocabulary_size is not None and "unk" not in self.specials:
+            raise ValueError("vocabulary_size needs the special `unk` for the words it removes")
+        return self
+
+    @property
+    def bpe_size(self) -> int:
+        """Number of ids that the tokenizer `bpe` aims at."""
+        return 4096 if self.vocabulary_size is None else self.vocabulary_size
 
 
 class ModelConfig(Section):
@@ -235,6 +336,8 @@ class Config(Section):
     pipeline: PipelineConfig
     beam: BeamConfig = BeamConfig()
     example_gen: ExampleGenConfig
+    schema_gen: SchemaGenConfig = SchemaGenConfig()
+    example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
     transform: TransformConfig = TransformConfig()
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()

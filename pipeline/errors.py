@@ -1,4 +1,4 @@
-"""The two errors that change the exit code; every other exception of a stage is exit code 1.
+"""The errors with a meaning of their own: two change the exit code, one keeps a stage's outputs.
 
 Also the hint that messages about unknown names share.
 """
@@ -20,6 +20,21 @@ class NotBlessed(Exception):
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("Not blessed: " + " ".join(reasons))
+        self.reasons = reasons
+
+
+class Refused(RuntimeError):
+    """A stage did its work and refuses what it found: nothing after it runs (exit code 1, like a failed stage).
+
+    Args:
+        stage: Its name.
+        folders: Its outputs, which are kept.
+        reasons: One sentence each; the last may say what to do.
+    """
+
+    def __init__(self, stage: str, folders: Iterable[object], reasons: list[str]) -> None:
+        lines = "".join(f"\n  {reason}" for reason in reasons)
+        super().__init__(f"{stage} stopped the run, see {', '.join(map(str, folders))}:{lines}")
         self.reasons = reasons
 
 

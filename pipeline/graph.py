@@ -14,14 +14,20 @@ def stages() -> tuple[type[Stage], ...]:
     """
     from components.evaluator.stage import Evaluator
     from components.example_gen.stage import ExampleGen
+    from components.example_validator.stage import ExampleValidator
     from components.exporter.stage import Exporter
     from components.infra_validator.stage import InfraValidator
     from components.pusher import Pusher
+    from components.schema_gen.stage import SchemaGen
+    from components.statistics_gen.stage import StatisticsGen
     from components.trainer.stage import Trainer
     from components.transform.stage import Transform
 
     return (
         ExampleGen,  # → examples
+        StatisticsGen,  # examples → statistics
+        SchemaGen,  # statistics → schema
+        ExampleValidator,  # statistics, schema → anomalies; may stop the run
         Transform,  # examples → transform_graph, transformed_examples
         Trainer,  # transform_graph, transformed_examples → model
         Evaluator,  # model, transform_graph, transformed_examples → evaluation, blessing

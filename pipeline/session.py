@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.errors import NotBlessed
+from pipeline.errors import NotBlessed, Refused
 from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact
 from pipeline.stage import Stage
@@ -26,7 +26,7 @@ class Session:
 
     Attributes:
         artifacts: Output key → the artifact that later stages read.
-        over: A stage failed or refused the model, so nothing more runs.
+        over: A stage failed, or refused the model or what it found, so nothing more runs.
     """
 
     def __init__(self, config: Config, store: MetadataStore, on_event: Listener, config_path: str) -> None:
@@ -49,6 +49,7 @@ class Session:
     def run(self, stage_class: type[Stage], inputs: Mapping[str, StoredArtifact], forced: bool) -> None:
         """Runs a stage, or finds that an execution of the same fingerprint will do."""
         name, clock = stage_class.stage_name(), time.perf_counter()
+        execution = None
         try:
             stage = stage_class.from_config(self._config)
             parts = ingredients(stage, {key: artifact.digest for key, artifact in inputs.items()}, self._root)
@@ -56,12 +57,17 @@ class Session:
             if execution is None:
                 self._on_event(StageResult(name, "running"))
                 execution, status = self._execute(stage, parts, inputs), "ran"
+            paths = {key: artifact.path for key, artifact in execution.outputs.items()}
+            reasons = stage.refusals(paths, self._root)
+            if reasons:
+                raise Refused(name, paths.values(), reasons)
         except NotBlessed as error:
             self.over, self._status, self._reasons = True, "not_blessed", error.reasons
             self._record(name, "skipped", time.perf_counter() - clock)
         except Exception as error:
             self.over, self._status, self._exception = True, "failed", error
-            self._record(name, "failed", time.perf_counter() - clock)
+            # A refusal comes after the work: what the stage wrote is whole, and stays.
+            self._record(name, "failed", time.perf_counter() - clock, execution)
         except BaseException:  # the user's Ctrl-C, above all
             self._record(name, "failed", time.perf_counter() - clock)
             self._store.finish_run(self._run_id, "failed")

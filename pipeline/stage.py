@@ -61,6 +61,14 @@ class Stage:
         """
         return True
 
+    def refusals(self, outputs: Mapping[str, Path], root: Path) -> list[str]:
+        """Says why nothing after this stage may run, a sentence each; nothing by default.
+
+        Asked whenever the stage ran or its earlier outputs stand in. Unlike an exception of `run`, a refusal keeps the
+        outputs: they are what people look at, and what the next run finds instead of doing the work again.
+        """
+        return []
+
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         """Does the work.
 

@@ -38,26 +38,29 @@ class Evaluator(Stage):
         from components.trainer.backend import compile_inference
         from components.transform.manifest import Manifest
         from components.transform.reader import LaneReader
-        from components.transform.vocabulary import Vocabulary
+        from components.transform.tokenizers import load as load_tokenizer
 
-        vocabulary = Vocabulary.load(inputs["transform_graph"])
+        tokenizer = load_tokenizer(inputs["transform_graph"])
         lanes = inputs["transformed_examples"]
-        splits = [name for name in ("eval", "test") if name in Manifest.load(lanes).splits]
-        streams = {name: LaneReader(lanes, name, vocabulary.end).stream() for name in ["train", *splits]}
+        manifest = Manifest.load(lanes)
+        splits = [name for name in ("eval", "test") if name in manifest.splits]
+        streams = {name: LaneReader(lanes, name, tokenizer.end).stream() for name in ["train", *splits]}
         model = load(inputs["model"])
         score = compile_inference(model, scorer(model))
 
         metrics: dict[str, Any] = {}
         documents: dict[str, Any] = {}
         for split in splits:
-            result = evaluate(streams[split], vocabulary.end, score, model.initial_states)
+            result = evaluate(streams[split], tokenizer.end, score, model.initial_states)
             nats = {
-                "unigram": unigram_nats(streams["train"], streams[split], len(vocabulary)),
-                "trigram": trigram_nats(streams["train"], streams[split], len(vocabulary), vocabulary.end),
+                "unigram": unigram_nats(streams["train"], streams[split], len(tokenizer)),
+                "trigram": trigram_nats(streams["train"], streams[split], len(tokenizer), tokenizer.end),
             }
-            metrics[split] = result.metrics() | {
+            # A token may be more or less than a character.
+            bits = result.tokens / manifest.splits[split].scored_characters / math.log(2)
+            metrics[split] = result.metrics(manifest.splits[split].scored_characters) | {
                 "baselines": {
-                    name: {"bits_per_char": value / math.log(2), "gain": (value - result.nats) / math.log(2)}
+                    name: {"bits_per_char": value * bits, "gain": (value - result.nats) * bits}
                     for name, value in nats.items()
                 }
             }
@@ -69,9 +72,9 @@ class Evaluator(Stage):
         report = metrics_table(metrics)
         steps = min(self.evaluator.show_probabilities, len(streams["eval"]) - 1)
         if steps:
-            shown = [vocabulary.tokens[i] for i in streams["eval"][: steps + 1]]
-            p = probabilities(model, streams["eval"][:steps], vocabulary.end)
-            report += "\n" + probability_table(shown[:-1], shown[1:], vocabulary.tokens, p)
+            shown = [tokenizer.tokens[i] for i in streams["eval"][: steps + 1]]
+            p = probabilities(model, streams["eval"][:steps], tokenizer.end)
+            report += "\n" + probability_table(shown[:-1], shown[1:], tokenizer.tokens, p)
         reasons = refusals(metrics["eval"], self.evaluator.thresholds)
         report += "\nblessed\n" if not reasons else "\nNOT blessed: " + " ".join(reasons) + "\n"
 

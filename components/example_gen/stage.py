@@ -66,14 +66,14 @@ class ExampleGen(Stage):
         groups = list(make_groups(pieces))
         staging.mkdir()
         if job.layout == "inline":
-            stage_group(groups[0], job, lambda *done: None)  # its text is here already
+            stage_group(groups[0], job, lambda **done: None)  # its text is here already
             return StagedCorpus(groups, job)
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
         from components.beam_run import Meter, run_pipeline
         from components.example_gen.beam import StageGroups
 
-        meter = Meter("ExampleGen", str(staging / "progress"))
+        meter = Meter("example_gen", str(staging / "progress"))
         with meter.shown():
             run_pipeline(groups, StageGroups(job, meter), self.beam.model_dump())
         return StagedCorpus(groups, job)

@@ -31,7 +31,7 @@ BAD = "bad.jsonl"  # piece of the group, and the fields of a BadRecord
 
 _NO_FIELDS = to_line({})
 
-Count = Callable[[int, int, int], None]
+Count = Callable[..., None]
 
 
 def group_folder(job: Job, number: int) -> Path:
@@ -165,7 +165,8 @@ class _StagedGroup:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        self._count(*self._done.tolist())
+        documents, characters, size = self._done.tolist()
+        self._count(documents=documents, characters=characters, bytes=size)
         self._done[:] = 0
 
     def _finish_piece(self) -> None:

@@ -60,6 +60,7 @@ class ServedModel(tf.Module):
                 **{name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in state.items()},
             ),
             "score": tf.function(self.score, [tf.TensorSpec(batch, tf.string, "text")]),
+            "tokenize": tf.function(self.tokenize, [tf.TensorSpec(batch, tf.string, "text")]),
         }
 
     def generate(
@@ -124,7 +125,7 @@ class ServedModel(tf.Module):
         loop = (tf.constant(0), active, finished, logits, states, log_prob, written_lengths, written)
         *_, finished, _, _, log_prob, written_lengths, written = tf.while_loop(running, write, loop)
         continuation = tf.transpose(written.stack())[:, 1:]  # [batch, steps until the last row ended]
-        text = prompt + self._tokenizer.decode(continuation, written_lengths)
+        text = self._tokenizer.append(prompt, continuation, written_lengths)
         return {"text": text, "log_prob": log_prob, "finished": finished}
 
     def _read_prompt(self, ids: tf.RaggedTensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -160,17 +161,17 @@ class ServedModel(tf.Module):
         return {"log_probs": tf.nn.log_softmax(logits[:, 0]), **named}
 
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """ln p of each text as a whole document: of its characters and the `<end>` after them.
+        """ln p of each text as a whole document: of its tokens and the `<end>` after them.
 
         Returns:
             log_prob: nats, summed, float32 [batch].
-            tokens: characters + 1, int32 [batch].
+            tokens: tokens of the text + 1, int32 [batch].
         """
         ids = self._tokenizer.encode(text)
         batch = ids.nrows(tf.int32)
         tokens = tf.cast(ids.row_lengths(), tf.int32) + 1
         windows = -(-tf.maximum(tf.reduce_max(tokens), 1) // _SCORE_WINDOW)
-        # [batch, windows × window + 1]: `<end>`, the characters, and `<end>` up to the end of the last window.
+        # [batch, windows × window + 1]: `<end>`, the tokens, and `<end>` up to the end of the last window.
         rows = ids.to_tensor(self._tokenizer.end)
         filling = windows * _SCORE_WINDOW - tf.shape(rows)[1]
         padded = tf.pad(rows, [[0, 0], [1, filling]], constant_values=self._tokenizer.end)
@@ -188,3 +189,18 @@ class ServedModel(tf.Module):
         loop = (tf.constant(0), self._model.initial_states(batch), tf.zeros([batch], tf.float64))
         *_, log_prob = tf.while_loop(lambda window, *_: window < windows, read, loop)
         return {"log_prob": tf.cast(log_prob, tf.float32), "tokens": tokens}
+
+    def tokenize(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The tokens of each text, as `step` reads them one by one.
+
+        Returns:
+            tokens: strings [batch, longest], "" behind the end of a row; `<unk>` for what is not in the vocabulary.
+            ids: int32 [batch, longest], 0 behind the end of a row.
+            lengths: tokens of each row, int32 [batch].
+        """
+        ids = self._tokenizer.encode(text)
+        return {
+            "tokens": self._tokenizer.token_strings(ids).to_tensor(""),
+            "ids": ids.to_tensor(0),
+            "lengths": tf.cast(ids.row_lengths(), tf.int32),
+        }

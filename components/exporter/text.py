@@ -6,53 +6,95 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.transform.vocabulary import FILE_NAME, Vocabulary
+from components.exporter.bpe import GraphBpe
+from components.exporter.pieces import join_tokens, join_words, split_bytes, split_words, token_table
+from components.exporter.unicode import UnicodeNormalizer
+from components.transform.bpe import Bpe
+from components.transform.tokenizers import SETTINGS, VOCABULARY, BpeTokenizer, CharTokenizer, WordTokenizer, load
 
 
 class GraphTokenizer(tf.Module):
-    """The graph's twin of `Vocabulary.encode` and `decode`; the vocabulary file becomes an asset.
+    """The graph's twin of `Tokenizer.encode` and `decode`; the tokenizer's files become assets.
 
     Args:
-        folder: Where the vocabulary file is.
+        folder: Where the tokenizer's files are.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        vocabulary = Vocabulary.load(folder)
-        self.vocabulary_size = len(vocabulary)
-        self.end = vocabulary.end
-        self.unsampled = vocabulary.unsampled
-        self._outside = vocabulary.outside
-        self._specials = {vocabulary.tokens[i]: i for i in range(len(vocabulary.specials))}
-        self._code_points = tf.constant(vocabulary.code_points, tf.int32)
-        self._ids = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                str(folder / FILE_NAME), tf.int64, 1, tf.int64, 0, self.vocabulary_size, delimiter="\t"
-            ),
-            default_value=self._outside,
-        )
+        tokenizer = load(folder)
+        self.vocabulary_size = len(tokenizer)
+        self.end = tokenizer.end
+        self.unsampled = tokenizer.unsampled
+        self._kind = tokenizer.kind
+        self._specials = {name: i for i, name in enumerate(tokenizer.tokens[: len(tokenizer.specials)])}
+        self._bytes = [b""] * len(self._specials) + list(tokenizer.symbols)  # of each id
+        self._assets = [tf.saved_model.Asset(str(folder / name)) for name in (VOCABULARY, SETTINGS)]
+        self._ids = token_table(tokenizer.symbols, range(len(self._specials), len(tokenizer)), tokenizer.outside)
+        self._normalize = None
+        if not tokenizer.options.is_identity:
+            self._normalize = UnicodeNormalizer(tokenizer.options.normalization, tokenizer.options.lowercase)
+        if isinstance(tokenizer, CharTokenizer):
+            self._ids_of_codes = code_table(tokenizer.characters, len(self._specials), tokenizer.outside)
+        if isinstance(tokenizer, BpeTokenizer):
+            self._bpe = GraphBpe(Bpe(tokenizer.merges))
 
     def encode(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """Strings [batch] as token ids int32 [batch, (characters)]; an unknown character becomes `<unk>`."""
-        codes = tf.strings.unicode_decode(text, "UTF-8")
-        ids = self._ids.lookup(tf.cast(codes.flat_values, tf.int64))
-        return codes.with_flat_values(tf.cast(ids, tf.int32))
+        """Strings [batch] as token ids int32 [batch, (tokens)]; what is not in the vocabulary becomes `<unk>`."""
+        if self._kind == CharTokenizer.kind:
+            codes = self._code_points(text)
+            return codes.with_flat_values(self._ids_of_codes.lookup(codes.flat_values))
+        text = self._normalized(text)
+        if self._kind == WordTokenizer.kind:
+            words = split_words(text)
+            return words.with_flat_values(self._ids.lookup(words.flat_values))
+        symbols = self._bpe.encode(text) if self._kind == BpeTokenizer.kind else split_bytes(text)
+        return symbols + len(self._specials)
 
     def encode_tokens(self, tokens: tf.Tensor) -> tf.Tensor:
-        """One token a string, `<end>` and the other specials by name, as ids int32 [batch]. "" is `<end>`, too."""
-        codes = tf.strings.unicode_decode(tokens, "UTF-8")
-        first = tf.cast(codes.to_tensor(default_value=-1, shape=[None, 1])[:, 0], tf.int64)
-        single = codes.row_lengths() == 1
-        ids = tf.where(single, tf.cast(self._ids.lookup(first), tf.int32), self._outside)
+        """One token a string, `<end>` and the other specials by name, as ids int32 [batch]. "" is `<end>`, too.
+
+        Normalisation and lower case are those of `encode`; a token is looked up as it is.
+        """
+        ids = self._ids.lookup(tokens)
         for name, special in {**self._specials, "": self.end}.items():
             ids = tf.where(tokens == name, special, ids)
         return ids
 
     def opens_document(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Which of the strings [batch] say `<end>`: bool [batch]. An unknown character never does."""
+        """Which of the strings [batch] say `<end>`: bool [batch]. An unknown token never does."""
         return (tokens == "<end>") | (tokens == "")
 
-    def decode(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """The first `lengths` [batch] of ids int32 [batch, timesteps] as strings [batch]. Only characters may come."""
-        codes = tf.RaggedTensor.from_tensor(tf.gather(self._code_points, ids), lengths=tf.cast(lengths, tf.int64))
-        return tf.strings.unicode_encode(codes, "UTF-8")
+    def token_strings(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """What each id stands for, as `encode_tokens` reads it; `<unk>` by its name."""
+        names = [name.encode() for name in self._specials] + self._bytes[len(self._specials) :]
+        return tf.gather(names, ids)
+
+    def append(self, prompt: tf.Tensor, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """Strings [batch], each followed by the text of the first `lengths` [batch] of ids int32 [batch, timesteps].
+
+        No special may be among them.
+        """
+        written = tf.RaggedTensor.from_tensor(ids, lengths=tf.cast(lengths, tf.int64))
+        if self._kind != WordTokenizer.kind:
+            return prompt + join_tokens(self._bytes, written)
+        text = join_words(tf.gather(self._bytes, written))
+        # One space between words, none beside a newline.
+        parted = tf.strings.regex_full_match(prompt, r"(?s)(.*[\t-\r ])?")
+        parted |= tf.strings.regex_full_match(text, r"(?s)(\n.*)?")
+        return prompt + tf.where(parted, "", " ") + text
+
+    def _code_points(self, text: tf.Tensor) -> tf.RaggedTensor:
+        codes = tf.strings.unicode_decode(text, "UTF-8")
+        return codes if self._normalize is None else self._normalize(codes)
+
+    def _normalized(self, text: tf.Tensor) -> tf.Tensor:
+        return text if self._normalize is None else tf.strings.unicode_encode(self._code_points(text), "UTF-8")
+
+
+def code_table(characters: str, first: int, outside: int) -> tf.lookup.StaticHashTable:
+    """Makes the table that says which id a code point, int32, has: `first` and up, `outside` for every other one."""
+    # A table must not be empty; no character has the code -1.
+    codes, ids = [*map(ord, characters), -1], [*range(first, first + len(characters)), outside]
+    known = tf.lookup.KeyValueTensorInitializer(tf.constant(codes, tf.int32), tf.constant(ids, tf.int32))
+    return tf.lookup.StaticHashTable(known, outside)

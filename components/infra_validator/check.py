@@ -20,6 +20,7 @@ SIGNATURES = {
     "initial_state": ({"batch_size": "int32"}, {"state_0": "float32"}),
     "step": ({"token": "string", "state_0": "float32"}, {"log_probs": "float32", "state_0": "float32"}),
     "score": ({"text": "string"}, {"log_prob": "float32", "tokens": "int32"}),
+    "tokenize": ({"text": "string"}, {"tokens": "string", "ids": "int32", "lengths": "int32"}),
 }
 SAMPLE_LENGTH = 500
 
@@ -32,15 +33,34 @@ def check(folder: Path) -> dict[str, Any]:
         return {"reasons": reasons, "sample": ""}
     sample = generate(loaded.signatures["generate"], [""], SAMPLE_LENGTH)
     return {
-        "reasons": wrong_results(loaded.signatures, token_ids(folder)),
-        "sample": sample["text"][0].decode("utf-8"),
+        "reasons": wrong_results(loaded.signatures, known_text(folder), end_id(folder)),
+        "sample": sample["text"][0].decode("utf-8", "replace"),
     }
 
 
-def token_ids(folder: Path) -> dict[str, int]:
-    """Token → id, from the vocabulary asset."""
-    rows = [line.split("\t") for line in (folder / "assets" / "vocabulary.tsv").read_text("utf-8").splitlines()]
-    return {name if int(code) < 0 else chr(int(code)): int(token) for token, code, name in rows}
+def known_text(folder: Path) -> str:
+    """A short text of tokens in the vocabulary, from the assets."""
+    symbols = [bytes.fromhex(symbol) for _, symbol, _ in _rows(folder) if symbol]
+    readable = [symbol.decode("utf-8") for symbol in symbols if _is_text(symbol)]
+    kind = json.loads((folder / "assets" / "tokenizer.json").read_text("utf-8"))["kind"]
+    return (" " if kind == "word" else "").join(readable[-8:])
+
+
+def end_id(folder: Path) -> int:
+    """Id of `<end>`, from the assets."""
+    return next(int(token) for token, symbol, name in _rows(folder) if not symbol and name == "<end>")
+
+
+def _rows(folder: Path) -> list[list[str]]:
+    return [line.split("\t") for line in (folder / "assets" / "vocabulary.tsv").read_text("utf-8").split("\n")[:-1]]
+
+
+def _is_text(symbol: bytes) -> bool:
+    try:
+        symbol.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def wrong_signatures(signatures: Any) -> list[str]:
@@ -75,19 +95,20 @@ def generate(signature: Any, prompts: list[str], length: int, temperature: float
     return {name: value.numpy() for name, value in outputs.items()}
 
 
-def wrong_results(signatures: Any, ids: dict[str, int]) -> list[str]:
+def wrong_results(signatures: Any, text: str, end: int) -> list[str]:
     """A sentence for each thing the signatures compute that does not fit together."""
-    text = "".join(token for token in ids if len(token) == 1)[-8:]
     reasons = []
     scored = signatures["score"](text=tf.constant([text]))
-    stepped = score_by_steps(signatures, ids, text)
+    tokenized = signatures["tokenize"](text=tf.constant([text]))
+    tokens, ids = tokenized["tokens"][0].numpy().tolist(), tokenized["ids"][0].numpy().tolist()
+    stepped = score_by_steps(signatures, [b"<end>", *tokens], [*ids, end])
     total = float(scored["log_prob"][0])
     if not np.isfinite(total):
         reasons.append(f"score must be finite; it is {total} for {text!r}.")
     elif abs(total - stepped) > 1e-4 * max(1.0, abs(total)):
         reasons.append(f"step and score must agree; for {text!r} they give {stepped} and {total} nats.")
-    if int(scored["tokens"][0]) != len(text) + 1:
-        reasons.append(f"score must count {len(text) + 1} tokens for {text!r}; it counts {int(scored['tokens'][0])}.")
+    if int(scored["tokens"][0]) != len(ids) + 1:
+        reasons.append(f"score must count {len(ids) + 1} tokens for {text!r}; it counts {int(scored['tokens'][0])}.")
 
     prompts = ["", text, "\U0010ffff"]
     once, again = (generate(signatures["generate"], prompts, 20) for _ in range(2))
@@ -96,18 +117,18 @@ def wrong_results(signatures: Any, ids: dict[str, int]) -> list[str]:
     if not np.isfinite(once["log_prob"]).all():
         reasons.append(f"generate's log_prob must be finite; it is {once['log_prob'].tolist()}.")
     for prompt, generated in zip(prompts, once["text"], strict=True):
-        if not generated.decode("utf-8").startswith(prompt):
+        if not generated.startswith(prompt.encode()):
             reasons.append(f"generate must return the prompt and its continuation; {prompt!r} gave {generated!r}.")
     return reasons
 
 
-def score_by_steps(signatures: Any, ids: dict[str, int], text: str) -> float:
-    """ln p of a document, read a character at a time through `step`."""
+def score_by_steps(signatures: Any, tokens: list[bytes], following: list[int]) -> float:
+    """ln p of a document, read a token at a time through `step`."""
     states = dict(signatures["initial_state"](batch_size=tf.constant(1)))
     total = 0.0
-    for token, following in zip(["<end>", *text], [*text, "<end>"], strict=True):
+    for token, target in zip(tokens, following, strict=True):
         outputs = dict(signatures["step"](token=tf.constant([token]), **states))
-        total += float(outputs.pop("log_probs")[0, ids[following]])
+        total += float(outputs.pop("log_probs")[0, target])
         states = outputs
     return total
 

@@ -40,9 +40,13 @@ class Likelihood:
         """Mean nats per token."""
         return float(self.nats_by_document.sum()) / self.tokens
 
-    def metrics(self) -> dict[str, float | int]:
-        """nats, bits_per_char, perplexity and tokens; each document from a zero state, carried to its end."""
-        return metrics(self.nats, self.tokens)
+    def metrics(self, characters: int) -> dict[str, float | int]:
+        """nats, bits_per_char, perplexity and tokens; each document from a zero state, carried to its end.
+
+        Args:
+            characters: How many the tokens are, the end of a document counted as one.
+        """
+        return metrics(self.nats, self.tokens, characters)
 
 
 def scorer(model: LanguageModel) -> Callable[[Any, Any, Any, Any], Any]:

@@ -22,7 +22,7 @@ from components.trainer.backend import TrainStep, compile_inference
 from components.trainer.optimizers import make_optimizer
 from components.trainer.progress import TrainingProgress
 from components.transform.reader import LaneReader
-from components.transform.vocabulary import Vocabulary
+from components.transform.tokenizers import Tokenizer
 from pipeline.config import TrainerConfig
 
 # Reading a loss waits for the device; now and then is enough for a person.
@@ -38,12 +38,14 @@ class Corpus:
     Attributes:
         train: Lanes of the train split.
         eval_stream: Token stream of the eval split.
-        vocabulary: Token ids.
+        eval_characters: What its bits per character are per, see `SplitManifest.scored_characters`.
+        tokenizer: Token ids.
     """
 
     train: LaneReader
     eval_stream: np.ndarray
-    vocabulary: Vocabulary
+    eval_characters: int
+    tokenizer: Tokenizer
 
 
 def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: Path) -> None:
@@ -56,7 +58,7 @@ def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: P
     optimizer = make_optimizer(config.optimizer, total_steps)
     step = TrainStep(model, optimizer)
     score = compile_inference(model, scorer(model))
-    write_sample = sampler(model, corpus.vocabulary)
+    write_sample = sampler(model, corpus.tokenizer)
     best = math.inf
 
     with TrainingProgress(total_steps) as progress, (folder / "history.jsonl").open("w", encoding="utf-8") as history:
@@ -70,7 +72,8 @@ def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: P
             if epoch % config.evaluate_every and epoch != config.epochs:
                 continue
             step.sync()
-            result = evaluate(corpus.eval_stream, corpus.vocabulary.end, score, model.initial_states).metrics()
+            likelihood = evaluate(corpus.eval_stream, corpus.tokenizer.end, score, model.initial_states)
+            result = likelihood.metrics(corpus.eval_characters)
             if not math.isfinite(result["nats"]):
                 raise FloatingPointError(_not_finite(f"{result['nats']} nats on eval after epoch {epoch}"))
             is_best = result["bits_per_char"] < best
@@ -97,10 +100,10 @@ def train_epoch(
     states = model.initial_states(reader.batch_size)
     results = []
     started = time.monotonic()
-    for index in range(reader.steps):
+    for index, window in enumerate(reader.windows()):
         if reader.starts_lanes(index):
             states = model.initial_states(reader.batch_size)
-        states, result = step(reader.window(index), states)
+        states, result = step(window, states)
         results.append(result)
         if len(results) < _STEPS_BETWEEN_REPORTS and index + 1 < reader.steps:
             continue
@@ -135,10 +138,10 @@ def learning_rate(optimizer: keras.optimizers.Optimizer, step: int) -> float:
     return float(schedule)
 
 
-def sampler(model: LanguageModel, vocabulary: Vocabulary) -> Callable[[int], str]:
+def sampler(model: LanguageModel, tokenizer: Tokenizer) -> Callable[[int], str]:
     """Returns a function seed → text, which starts at `<end>` on a zero state and stops at `<end>`."""
-    banned = np.zeros(len(vocabulary), np.float32)
-    banned[vocabulary.unsampled] = -np.inf
+    banned = np.zeros(len(tokenizer), np.float32)
+    banned[tokenizer.unsampled] = -np.inf
 
     def predict(token: Any, reset: Any, states: Any, key: Any, position: Any) -> Any:
         logits, states = model(token[:, None], states, reset=reset[:, None])
@@ -149,15 +152,15 @@ def sampler(model: LanguageModel, vocabulary: Vocabulary) -> Callable[[int], str
     compiled = compile_inference(model, predict)
 
     def write(seed: int) -> str:
-        token, states = np.asarray([vocabulary.end], np.int32), model.initial_states(1)
+        token, states = np.asarray([tokenizer.end], np.int32), model.initial_states(1)
         ids: list[int] = []
         while len(ids) < _SAMPLE_LENGTH:
             key, position = np.asarray([seed], np.uint32), np.asarray([len(ids)], np.uint32)
-            token, states = compiled(token, token == vocabulary.end, states, key, position)
+            token, states = compiled(token, token == tokenizer.end, states, key, position)
             token = ops.convert_to_numpy(token)
-            if token[0] == vocabulary.end:
+            if token[0] == tokenizer.end:
                 break
             ids.append(int(token[0]))
-        return vocabulary.decode(ids)
+        return tokenizer.decode(ids)
 
     return write

@@ -35,18 +35,20 @@ class Trainer(Stage):
         import_quietly("keras")
         from components.tasks.language_model import LanguageModel
         from components.trainer.loop import Corpus, train
+        from components.transform.manifest import Manifest
         from components.transform.reader import LaneReader
-        from components.transform.vocabulary import Vocabulary
+        from components.transform.tokenizers import load
 
-        vocabulary = Vocabulary.load(inputs["transform_graph"])
+        tokenizer = load(inputs["transform_graph"])
         lanes = inputs["transformed_examples"]
         corpus = Corpus(
-            train=LaneReader(lanes, "train", vocabulary.end, self.trainer.batch_size),
-            eval_stream=LaneReader(lanes, "eval", vocabulary.end).stream(),
-            vocabulary=vocabulary,
+            train=LaneReader(lanes, "train", tokenizer.end, self.trainer.batch_size),
+            eval_stream=LaneReader(lanes, "eval", tokenizer.end).stream(),
+            eval_characters=Manifest.load(lanes).splits["eval"].scored_characters,
+            tokenizer=tokenizer,
         )
         model = LanguageModel(
-            vocabulary_size=len(vocabulary),
+            vocabulary_size=len(tokenizer),
             units=self.model.units,
             layers=self.model.layers,
             activation=self.model.activation,

@@ -1,4 +1,4 @@
-"""The two Beam passes of Transform: blocks of text → character counts, lane specifications → shards.
+"""The two Beam passes of Transform: blocks of text → counts, lane specifications → shards.
 
 An element is a byte range or a lane, never a character or a document: the payload stays out of Beam. TensorFlow stays
 out of the workers.
@@ -7,19 +7,22 @@ out of the workers.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
+from components.beam_run import Meter
+from components.documents import Documents
+from components.transform.examples import ShardSpec, write_shard
 from components.transform.lanes import LaneSpec, SplitLayout
 from components.transform.records import LaneWriter, lane_file, token_dtype
-from components.transform.text_blocks import count_characters, read_block
-from components.transform.vocabulary import Vocabulary
+from components.transform.text_blocks import count_block, encode_block, openings
+from components.transform.tokenizers import Tokenizer
 
 
 class Block(NamedTuple):
@@ -30,13 +33,42 @@ class Block(NamedTuple):
     stop: int
 
 
-class BlockCounts(NamedTuple):
-    """A block, and how often each code point occurs in it."""
+@dataclasses.dataclass
+class Counts:
+    """What is known of a corpus after the first pass.
 
-    split: str
-    start: int
-    stop: int
-    counts: list[tuple[int, int]]
+    Attributes:
+        blocks: Split, first byte, last byte and tokens of each block, in order.
+        symbols: Split → how often each symbol occurs.
+    """
+
+    blocks: list[tuple[str, int, int, int]] = dataclasses.field(default_factory=list)
+    symbols: dict[str, Counter[Any]] = dataclasses.field(default_factory=dict)
+
+    def spans(self, split: str) -> list[tuple[int, int, int]]:
+        """First byte, last byte and tokens of a split's blocks."""
+        return [(start, stop, tokens) for name, start, stop, tokens in self.blocks if name == split]
+
+    def tokens(self, split: str) -> int:
+        """Tokens of a split, an `<end>` for each document included, but for the one that closes it."""
+        return sum(tokens for *_, tokens in self.spans(split))
+
+
+@dataclasses.dataclass(frozen=True)
+class CountJob:
+    """What the first pass does with every block.
+
+    Attributes:
+        splits: Split → its documents.
+        count: Text → how often each symbol occurs in it; its total is the number of tokens.
+        anywhere: The documents' borders make no difference to `count`.
+        meter: Is told what is done.
+    """
+
+    splits: Mapping[str, Documents]
+    count: Callable[[str], Counter[Any]]
+    anywhere: bool
+    meter: Meter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,64 +76,61 @@ class LaneJob:
     """What all lanes of a Transform have in common.
 
     Attributes:
-        texts: Split → path of its text.
+        splits: Split → its documents.
         layouts: Split → how its stream is cut.
-        vocabulary: Token ids.
+        tokenizer: Text to ids.
         folder: Where the `Split-S` folders are.
+        meter: Is told what is done.
     """
 
-    texts: Mapping[str, str]
+    splits: Mapping[str, Documents]
     layouts: Mapping[str, SplitLayout]
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     folder: str
+    meter: Meter
 
 
-def count_block(block: Block, texts: Mapping[str, str]) -> BlockCounts:
-    """Counts the characters of one block.
-
-    Args:
-        block: Which bytes.
-        texts: Split → path of its text.
-    """
-    text = read_block(Path(texts[block.split]), block.start, block.stop)
-    return BlockCounts(*block, sorted(count_characters(text).items()))
+def count(block: Block, job: CountJob) -> Counts:
+    """Counts the tokens and symbols of one block."""
+    documents = job.splits[block.split]
+    tokens, symbols = count_block(documents, block.start, block.stop, job.count, job.anywhere)
+    first, last = openings(documents, block.start, block.stop)
+    job.meter.add(documents=last - first, tokens=tokens, bytes=block.stop - block.start)
+    return Counts([(*block, tokens)], {block.split: symbols})
 
 
-def lane_tokens(spec: LaneSpec, text: Path, vocabulary: Vocabulary) -> Iterator[np.ndarray]:
-    """Yields the token ids of a lane, a block of text at a time."""
-    characters = spec.tokens - len(spec.ends)
-    # Characters of the lane that come before each `<end>`.
-    slots = np.asarray(spec.ends, np.int64) - np.arange(len(spec.ends))
-    done, skip = 0, spec.skip
-    for start, stop in spec.blocks:
-        ids = vocabulary.encode(read_block(text, start, stop)[skip:])[: characters - done]
-        here = slots[(slots >= done) & (slots < done + len(ids))]
-        yield np.insert(ids, here - done, vocabulary.end)
-        done, skip = done + len(ids), 0
-    yield np.full(np.count_nonzero(slots >= done), vocabulary.end)
+class MergeCounts(beam.CombineFn):
+    """Adds up counts; the order in which they come makes no difference."""
 
+    def create_accumulator(self) -> Counts:
+        return Counts()
 
-def write_lane(spec: LaneSpec, job: LaneJob) -> None:
-    """Writes one lane's shard, whole or not at all."""
-    layout = job.layouts[spec.split]
-    path = Path(job.folder) / f"Split-{spec.split}" / lane_file(spec.lane, layout.lanes)
-    with LaneWriter(path, layout.window_length, layout.windows, token_dtype(len(job.vocabulary))) as writer:
-        for tokens in lane_tokens(spec, Path(job.texts[spec.split]), job.vocabulary):
-            writer.write(tokens)
-    Metrics.counter("transform", "lanes").inc()
-    Metrics.counter("transform", "tokens").inc(spec.tokens)
+    def add_input(self, accumulator: Counts, counts: Counts) -> Counts:
+        accumulator.blocks += counts.blocks
+        for split, symbols in counts.symbols.items():
+            accumulator.symbols.setdefault(split, Counter()).update(symbols)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Counts]) -> Counts:
+        merged = Counts()
+        for accumulator in accumulators:
+            self.add_input(merged, accumulator)
+        return merged
+
+    def extract_output(self, accumulator: Counts) -> Counts:
+        return Counts(sorted(accumulator.blocks), accumulator.symbols)
 
 
 @dataclasses.dataclass(eq=False)
 class CountBlocks(beam.PTransform):
-    """Blocks → a JSON file with the counts of all of them, in order of split and start.
+    """Blocks → a file with the pickled `Counts` of all of them.
 
     Attributes:
-        texts: Split → path of its text.
+        job: What is done with each.
         path: The file to write.
     """
 
-    texts: Mapping[str, str]
+    job: CountJob
     path: Path
 
     def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[None]:
@@ -109,14 +138,44 @@ class CountBlocks(beam.PTransform):
             blocks
             # Reshuffle lets the workers share the blocks instead of fusing the step with Create.
             | "Spread blocks" >> beam.Reshuffle()
-            | "Count characters" >> beam.Map(count_block, dict(self.texts)).with_output_types(BlockCounts)
-            | "Collect counts" >> beam.combiners.ToList()
+            | "Count symbols" >> beam.Map(count, self.job).with_output_types(Counts)
+            | "Add up" >> beam.CombineGlobally(MergeCounts())
             | "Write counts" >> beam.Map(_write_counts, str(self.path)).with_output_types(type(None))
         )
 
 
-def _write_counts(counts: Iterable[BlockCounts], path: str) -> None:
-    Path(path).write_text(json.dumps(sorted(counts)), encoding="utf-8")
+def _write_counts(counts: Counts, path: str) -> None:
+    Path(path).write_bytes(pickle.dumps(counts))
+
+
+def read_counts(path: Path) -> Counts:
+    """Reads what `CountBlocks` wrote, and removes it."""
+    counts: Counts = pickle.loads(path.read_bytes())
+    path.unlink()
+    return counts
+
+
+def lane_tokens(spec: LaneSpec, documents: Documents, tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """Yields the token ids of a lane, a block of text at a time."""
+    left, skip = spec.tokens, spec.skip
+    for start, stop in spec.blocks:
+        ids = encode_block(documents, start, stop, tokenizer)[skip:][:left]
+        yield ids
+        left, skip = left - len(ids), 0
+    # What no block holds is the `<end>` that closes the split.
+    yield np.full(left, tokenizer.end)
+
+
+def write_lane(spec: LaneSpec, job: LaneJob) -> None:
+    """Writes one lane's shard, whole or not at all."""
+    layout, documents = job.layouts[spec.split], job.splits[spec.split]
+    path = Path(job.folder) / f"Split-{spec.split}" / lane_file(spec.lane, layout.lanes)
+    with LaneWriter(path, layout.window_length, layout.windows, token_dtype(len(job.tokenizer))) as writer:
+        for tokens, (start, stop) in zip(
+            lane_tokens(spec, documents, job.tokenizer), [*spec.blocks, (0, 0)], strict=True
+        ):
+            writer.write(tokens)
+            job.meter.add(tokens=len(tokens), bytes=stop - start)
 
 
 @dataclasses.dataclass(eq=False)
@@ -130,4 +189,36 @@ class WriteLanes(beam.PTransform):
             specs
             | "Spread lanes" >> beam.Reshuffle()
             | "Write lanes" >> beam.Map(write_lane, self.job).with_output_types(type(None))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExamplesJob:
+    """What all shards of examples have in common; the attributes are those of `LaneJob`."""
+
+    splits: Mapping[str, Documents]
+    tokenizer: Tokenizer
+    folder: str
+    meter: Meter
+
+
+def write_examples(spec: ShardSpec, job: ExamplesJob) -> None:
+    """Writes one shard of examples."""
+    documents = job.splits[spec.split]
+    tokens = write_shard(spec, documents, job.tokenizer, Path(job.folder) / f"Split-{spec.split}")
+    start, stop = documents.offsets[[spec.first, spec.stop], 0].tolist()
+    job.meter.add(documents=spec.stop - spec.first, tokens=tokens, bytes=stop - start)
+
+
+@dataclasses.dataclass(eq=False)
+class WriteExamples(beam.PTransform):
+    """Shard specifications → shards of examples."""
+
+    job: ExamplesJob
+
+    def expand(self, specs: beam.PCollection[ShardSpec]) -> beam.PCollection[None]:
+        return (
+            specs
+            | "Spread shards" >> beam.Reshuffle()
+            | "Write examples" >> beam.Map(write_examples, self.job).with_output_types(type(None))
         )

@@ -1,8 +1,8 @@
 """Where every token of a split lies: in the documents' text, in the token stream, in lanes and in windows. Pure.
 
 All documents of a split, in order, form one token stream. Each is stored as `<end> c1 … cn`, and one `<end>` closes the
-split. With D documents of C characters in all, the stream has C + D + 1 tokens and C + D predictions: every token but
-the first is the target of the one before it.
+split. With D documents of C tokens in all, the stream has C + D + 1 tokens and C + D predictions: every token but the
+first is the target of the one before it.
 
     documents          "ab"      "c"
     stream          <end> a b <end> c <end>          C + D + 1 = 6 tokens
@@ -59,15 +59,14 @@ class SplitLayout:
 
 @dataclass(frozen=True)
 class LaneSpec:
-    """All that a worker needs in order to write one lane: which characters, and where `<end>` goes between them.
+    """All that a worker needs in order to write one lane.
 
     Attributes:
         split: Name of the split.
         lane: Number of the lane.
         tokens: Tokens of the lane, the target of its last prediction included.
-        blocks: Byte ranges (start, stop) of the split's text that hold its characters.
-        skip: Characters at the start of the first block that come before the lane.
-        ends: Positions of `<end>` in the lane, ascending.
+        blocks: Byte ranges (start, stop) of the split's text that hold them; the stream's closing `<end>` is in none.
+        skip: Tokens of the first block that come before the lane.
     """
 
     split: str
@@ -75,44 +74,30 @@ class LaneSpec:
     tokens: int
     blocks: tuple[tuple[int, int], ...]
     skip: int
-    ends: tuple[int, ...]
 
 
-def end_positions(characters: Sequence[int]) -> np.ndarray:
-    """Positions of `<end>` in the stream of documents with that many characters: int64 [documents + 1]."""
-    lengths = np.asarray(characters, np.int64) + 1
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def lane_specs(
-    split: str, layout: SplitLayout, ends: np.ndarray, blocks: Sequence[tuple[int, int, int]]
-) -> list[LaneSpec]:
+def lane_specs(split: str, layout: SplitLayout, blocks: Sequence[tuple[int, int, int]]) -> list[LaneSpec]:
     """Divides a split among the lanes.
 
     Args:
         split: Name of the split.
         layout: How its stream is cut.
-        ends: `end_positions` of its documents.
-        blocks: (start byte, stop byte, characters) of consecutive pieces of its text.
+        blocks: (start byte, stop byte, tokens) of consecutive pieces of its text.
     """
-    first_characters = np.concatenate([[0], np.cumsum([count for _, _, count in blocks])])
+    firsts = np.concatenate([[0], np.cumsum([tokens for _, _, tokens in blocks])])
     specs = []
     for lane in range(layout.lanes):
         start, last = layout.lane_range(lane)
         stop = last + 1  # the target of the lane's last prediction
-        first_end, stop_end = np.searchsorted(ends, [start, stop])
-        # A stream position less the ends before it is a position in the text.
-        first_character, stop_character = start - first_end, stop - stop_end
-        first_block = int(np.searchsorted(first_characters, first_character, "right")) - 1
-        stop_block = int(np.searchsorted(first_characters, stop_character, "left"))
+        first_block = min(int(np.searchsorted(firsts, start, "right")) - 1, len(blocks) - 1)
+        stop_block = int(np.searchsorted(firsts, stop, "left"))
         specs.append(
             LaneSpec(
                 split=split,
                 lane=lane,
                 tokens=stop - start,
                 blocks=tuple((begin, end) for begin, end, _ in blocks[first_block:stop_block]),
-                skip=int(first_character - first_characters[first_block]),
-                ends=tuple(int(end) for end in ends[first_end:stop_end] - start),
+                skip=int(start - firsts[first_block]),
             )
         )
     return specs

@@ -19,10 +19,10 @@ class SplitManifest:
 
     Attributes:
         documents, characters: What was read.
-        tokens: Length of the stream: characters + documents + 1.
-        predictions: tokens - 1.
-        unknown, unknown_rate: Characters outside the vocabulary, and their share of all characters.
-        lanes: Number of lanes.
+        tokens: Length of the stream: the documents' tokens, an `<end>` for each, and one more.
+        predictions: tokens - 1. Examples are stored as their tokens alone: no `<end>`, and 0 predictions.
+        unknown, unknown_rate: Tokens outside the vocabulary, and their share of the documents' tokens.
+        lanes: Number of lanes; 0 where the records are examples.
         windows: Windows in each lane.
         padding: Positions of weight 0, at the ends of the lanes.
         dropped_tail: Tokens that are in no window. Always 0: the tail is padded, not dropped.
@@ -39,6 +39,11 @@ class SplitManifest:
     padding: int
     dropped_tail: int = 0
 
+    @property
+    def scored_characters(self) -> int:
+        """What bits per character are per: every character, and the end of every document counts as one."""
+        return self.characters + self.documents
+
     @classmethod
     def of(cls, layout: SplitLayout, documents: int, characters: int, unknown: int) -> Self:
         """Counts of a split that is cut as `layout` says."""
@@ -48,11 +53,17 @@ class SplitManifest:
             tokens=layout.predictions + 1,
             predictions=layout.predictions,
             unknown=unknown,
-            unknown_rate=unknown / max(characters, 1),
+            unknown_rate=unknown / max(layout.predictions - documents, 1),
             lanes=layout.lanes,
             windows=layout.windows,
             padding=layout.padding,
         )
+
+    @classmethod
+    def of_examples(cls, documents: int, characters: int, tokens: int, unknown: int) -> Self:
+        """Counts of a split whose records are examples of `tokens` tokens in all."""
+        rate = unknown / max(tokens, 1)
+        return cls(documents, characters, tokens, 0, unknown, rate, lanes=0, windows=0, padding=0)
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,26 @@ class Manifest:
         window_length: Steps in a window; a record holds one token more.
         dtype: NumPy name of the stored little-endian token type.
         splits: Split → its counts.
+        records: `lanes` of windows, or `examples`, a record for each document.
     """
 
     vocabulary_size: int
     window_length: int
     dtype: str
     splits: dict[str, SplitManifest]
+    records: str = "lanes"
+
+    def require(self, records: str, folder: Path) -> None:
+        """Checks that the records are of a kind.
+
+        Raises:
+            ValueError: They are of the other one.
+        """
+        if self.records != records:
+            raise ValueError(
+                f"Transformed examples: this reader must be given {records}. Received: {folder} with {self.records}. "
+                f"Set transform.records={records} and run the transform stage again."
+            )
 
     def layout(self, split: str) -> SplitLayout:
         """How a split's stream is cut."""

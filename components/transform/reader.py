@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +13,9 @@ import numpy as np
 from components.transform.lanes import SplitLayout
 from components.transform.manifest import Manifest
 from components.transform.records import concatenate, lane_file, read_records
+
+# Many enough that the lanes' files are not asked for a few bytes at a time.
+_STEPS_AT_ONCE = 16
 
 
 class Window(NamedTuple):
@@ -28,6 +34,21 @@ class Window(NamedTuple):
     weights: np.ndarray
 
 
+class Group(NamedTuple):
+    """Lanes that are the rows of a batch, from some window on.
+
+    Attributes:
+        paths: File of each lane.
+        lengths: Predictions of each lane, int64 [batch].
+        start, stop: Windows to read of each.
+    """
+
+    paths: list[Path]
+    lengths: np.ndarray
+    start: int
+    stop: int
+
+
 class LaneReader:
     """The lanes of one split.
 
@@ -41,6 +62,7 @@ class LaneReader:
 
     def __init__(self, folder: Path, split: str, end: int, batch_size: int | None = None) -> None:
         manifest = Manifest.load(folder)
+        manifest.require("lanes", folder)
         self.layout: SplitLayout = manifest.layout(split)
         self.batch_size = batch_size or self.layout.lanes
         if self.layout.lanes % self.batch_size:
@@ -48,19 +70,18 @@ class LaneReader:
                 f"LaneReader: batch_size must divide the number of lanes. Received: batch_size={batch_size} for "
                 f"{self.layout.lanes} lanes. Choose a divisor."
             )
-        self._end = end
+        self.end = end
         self._lengths = self.layout.lane_lengths()
-        dtype = np.dtype(manifest.dtype).newbyteorder("<")
-        self._lanes = [
-            self._lane(folder / f"Split-{split}" / lane_file(lane, self.layout.lanes), dtype)
-            for lane in range(self.layout.lanes)
-        ]
+        self.dtype = np.dtype(manifest.dtype).newbyteorder("<")
+        names = [lane_file(lane, self.layout.lanes) for lane in range(self.layout.lanes)]
+        self._paths = [folder / f"Split-{split}" / name for name in names]
+        self._lanes = [self._lane(path) for path in self._paths]
         # A group of lanes that are one token shorter may have one window less that holds a token.
         longest = self._lengths.reshape(-1, self.batch_size).max(axis=1)
         self._group_starts = np.concatenate([[0], np.cumsum(-(-longest // self.layout.window_length))])
 
-    def _lane(self, path: Path, dtype: np.dtype) -> np.ndarray:
-        windows = read_records(path, self.layout.window_length, dtype)
+    def _lane(self, path: Path) -> np.ndarray:
+        windows = read_records(path, self.layout.window_length, self.dtype)
         if len(windows) != self.layout.windows:
             raise ValueError(
                 f"LaneReader: a lane file must hold {self.layout.windows} windows, as the manifest says. Received: "
@@ -79,19 +100,39 @@ class LaneReader:
 
     def window(self, step: int) -> Window:
         """Reads step `step`, 0 … steps - 1, wherever it is in the split."""
-        group = int(np.searchsorted(self._group_starts, step, "right")) - 1
-        index = step - int(self._group_starts[group])
-        rows = range(group * self.batch_size, (group + 1) * self.batch_size)
-        tokens = np.stack([self._lanes[row][index] for row in rows]).astype(np.int32)  # [batch, window_length + 1]
+        (window,) = self._read(step, step + 1)
+        return window
+
+    def _read(self, first: int, stop: int) -> list[Window]:
+        """Reads steps of one group."""
+        group = int(np.searchsorted(self._group_starts, first, "right")) - 1
+        start, stop = first - int(self._group_starts[group]), stop - int(self._group_starts[group])
+        rows = slice(group * self.batch_size, (group + 1) * self.batch_size)
+        stored = np.stack([lane[start:stop] for lane in self._lanes[rows]], axis=1)
+        tokens = stored.astype(np.int32)  # [steps, batch, window_length + 1]
         length = self.layout.window_length
-        positions = index * length + np.arange(length)
-        inputs = tokens[:, :-1]
-        return Window(
-            inputs=inputs,
-            targets=tokens[:, 1:],
-            reset=inputs == self._end,
-            weights=(positions < self._lengths[rows.start : rows.stop, None]).astype(np.float32),
-        )
+        positions = np.arange(start * length, stop * length).reshape(-1, 1, length)
+        inputs, targets = tokens[:, :, :-1], tokens[:, :, 1:]
+        weights = (positions < self._lengths[rows, None]).astype(np.float32)
+        return [Window(*arrays) for arrays in zip(inputs, targets, inputs == self.end, weights, strict=True)]
+
+    def groups(self, first: int = 0) -> Iterator[Group]:
+        """Yields what the steps from `first` on read, for those who read the files themselves."""
+        for group, (start, stop) in enumerate(itertools.pairwise(self._group_starts.tolist())):
+            if first < stop:
+                rows = slice(group * self.batch_size, (group + 1) * self.batch_size)
+                yield Group(self._paths[rows], self._lengths[rows], max(first - start, 0), stop - start)
+
+    def windows(self, first: int = 0) -> Iterator[Window]:
+        """Yields the steps from `first` on; the next ones are read while the last are used."""
+        borders = sorted({*range(first, self.steps, _STEPS_AT_ONCE), *self._group_starts.tolist()})
+        pieces = list(itertools.pairwise(border for border in borders if border >= first))
+        with ThreadPoolExecutor(1, "lanes") as background:
+            coming: Future[list[Window]] | None = None
+            for piece in [*pieces, None]:
+                ready, coming = coming, background.submit(self._read, *piece) if piece else None
+                if ready is not None:
+                    yield from ready.result()
 
     def stream(self) -> np.ndarray:
         """The whole token stream of the split, in its stored type [tokens]."""

@@ -9,6 +9,7 @@ Format: TensorFlow, `core/lib/io/record_writer.h`.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,11 +19,27 @@ import numpy as np
 
 # Enough windows at a time for NumPy to be fast, few enough that memory does not depend on the corpus.
 _WINDOWS_AT_ONCE = 4096
+_MASK_DELTA = 0xA282EAD8
 
 
 def token_dtype(vocabulary_size: int) -> np.dtype:
     """Smallest of uint8, uint16 and uint32 that holds every id."""
     return np.dtype(np.min_scalar_type(max(vocabulary_size - 1, 0))).newbyteorder("<")
+
+
+HEADER_BYTES = 12  # a record's length and that number's checksum, before the data
+FRAME_BYTES = HEADER_BYTES + 4  # and the data's checksum, after it
+
+
+def tfrecord(tokens: np.ndarray, dtype: np.dtype) -> bytes:
+    """One framed record of any length."""
+    data = tokens.astype(dtype).tobytes()
+    length = np.uint64(len(data)).tobytes()
+    return b"".join((length, _crc_bytes(length), data, _crc_bytes(data)))
+
+
+def _crc_bytes(data: bytes) -> bytes:
+    return int.to_bytes(masked_crc(data), 4, "little")
 
 
 def record_dtype(window_length: int, dtype: np.dtype) -> np.dtype:
@@ -38,7 +55,30 @@ def lane_file(lane: int, lanes: int) -> str:
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TFRecord asks (a CRC of data that holds CRCs is weak)."""
     crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def masked_crcs(rows: np.ndarray) -> np.ndarray:
+    """`masked_crc` of each row of uint8 [rows, bytes]: uint32 [rows].
+
+    A CRC is linear over GF(2): that of a row is that of as many zeros, XOR what each byte changes at its place.
+    """
+    crcs = np.full(len(rows), google_crc32c.value(bytes(rows.shape[1])), np.uint32)
+    for column, changes in zip(rows.T, _crc_changes(rows.shape[1]), strict=True):
+        crcs ^= changes[column]
+    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA))
+
+
+@cache
+def _crc_changes(length: int) -> np.ndarray:
+    """What each byte at each place of `length` bytes changes in their CRC: uint32 [length, 256]."""
+    changes = np.empty((length, 256), np.uint32)
+    zero = google_crc32c.value(b"\0")
+    changes[-1] = last = np.asarray([google_crc32c.value(bytes([byte])) ^ zero for byte in range(256)], np.uint32)
+    for place in reversed(range(length - 1)):
+        # One zero byte more behind it.
+        changes[place] = last[changes[place + 1] & 0xFF] ^ changes[place + 1] >> np.uint32(8)
+    return changes
 
 
 class LaneWriter:
@@ -84,7 +124,7 @@ class LaneWriter:
             records["length"] = self._dtype["tokens"].itemsize
             records["length_crc"] = self._length_crc
             records["tokens"] = np.lib.stride_tricks.sliding_window_view(span, length + 1)[::length]
-            records["crc"] = [masked_crc(row.tobytes()) for row in records["tokens"]]
+            records["crc"] = masked_crcs(np.ascontiguousarray(records["tokens"]).view(np.uint8))
             self._file.write(records.tobytes())
         self._windows_left -= windows
         self._pending = self._pending[windows * length :]

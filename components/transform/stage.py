@@ -1,23 +1,18 @@
-"""The Transform stage: counts characters, makes the vocabulary, writes the lanes."""
+"""The Transform stage: counts symbols, makes the tokenizer, writes the lanes."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections import Counter
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from components.documents import Documents
+from components.documents import FIELDS, Documents
 from components.native_logs import import_quietly
-from components.transform.lanes import SplitLayout, end_positions, lane_specs
-from components.transform.manifest import Manifest, SplitManifest
-from components.transform.records import token_dtype
-from components.transform.text_blocks import block_ranges
-from components.transform.vocabulary import Vocabulary
+from components.transform.examples import SHARD_BYTES, shard_specs
+from components.transform.lanes import SplitLayout, lane_specs
+from components.transform.text_blocks import BLOCK_BYTES, block_ranges
 from pipeline.artifacts import Artifact, Examples, TransformedExamples, TransformGraph
 from pipeline.config import BeamConfig, TransformConfig
 from pipeline.stage import Stage
@@ -25,7 +20,7 @@ from pipeline.stage import Stage
 
 @dataclasses.dataclass(frozen=True)
 class Transform(Stage):
-    """Turns documents into a vocabulary and lanes of windows, with Apache Beam."""
+    """Turns documents into a tokenizer and lanes of windows, with Apache Beam."""
 
     transform: TransformConfig
     beam: BeamConfig
@@ -43,49 +38,60 @@ class Transform(Stage):
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
-        from components.beam_run import run_pipeline
+        from components.beam_run import Meter, run_pipeline
         from components.transform import beam
+        from components.transform.manifest import Manifest, SplitManifest
+        from components.transform.records import token_dtype
+        from components.transform.vocabulary import counting, make_tokenizer
 
         options = (self.transform.beam or self.beam).model_dump()
+        folder = outputs["transformed_examples"]
         splits = Documents.splits(inputs["examples"])
-        texts = {name: str(documents.text) for name, documents in splits.items()}
-        layouts = {
-            name: self._layout(name, documents.characters + len(documents)) for name, documents in splits.items()
-        }
+        what = counting(self.transform, splits["train"])
+        ranges = {name: block_ranges(documents, what.anywhere, BLOCK_BYTES) for name, documents in splits.items()}
+        blocks = [beam.Block(name, *span) for name, spans in ranges.items() for span in spans]
 
-        counts_file = outputs["transform_graph"] / "counts.json"
-        blocks = [beam.Block(name, *span) for name in splits for span in block_ranges(splits[name].bytes)]
-        run_pipeline(blocks, beam.CountBlocks(texts, counts_file), options)
-        counted = [beam.BlockCounts(*row) for row in json.loads(counts_file.read_text("utf-8"))]
-        counts_file.unlink()
-        counts = {name: Counter[int]() for name in splits}
-        for block in counted:
-            counts[block.split].update(dict(block.counts))
+        counts_file = outputs["transform_graph"] / "counts.pickle"
+        meter = Meter("transform: count", str(folder / "progress"))
+        job = beam.CountJob(splits, what.count, what.anywhere, meter)
+        with meter.shown():
+            run_pipeline(blocks, beam.CountBlocks(job, counts_file), options)
+        counts = beam.read_counts(counts_file)
 
-        vocabulary = Vocabulary.from_counts(counts["train"], self.transform.specials, self.transform.min_count)
-        known = {ord(character) for character in vocabulary.characters}
-        unknown = {name: sum(n for code, n in counts[name].items() if code not in known) for name in splits}
+        tokenizer = make_tokenizer(self.transform, what, counts.symbols["train"])
+        unknown = {name: tokenizer.unknown_among(counts.symbols[name]) for name in splits}
         self._check_unknown(unknown)
-        vocabulary.save(outputs["transform_graph"])
+        total = {name: counts.tokens(name) for name in splits}
+        layouts = {name: self._layout(name, total[name]) for name in splits if self.transform.records == "lanes"}
 
-        specs = []
+        tokenizer.save(outputs["transform_graph"])
         for name in splits:
-            ends = end_positions(np.diff(splits[name].offsets[:, 1]).tolist())
-            spans = [(b.start, b.stop, sum(n for _, n in b.counts)) for b in counted if b.split == name]
-            specs += lane_specs(name, layouts[name], ends, spans)
-            (outputs["transformed_examples"] / f"Split-{name}").mkdir()
-        job = beam.LaneJob(texts, layouts, vocabulary, str(outputs["transformed_examples"]))
-        run_pipeline(specs, beam.WriteLanes(job), options)
+            (folder / f"Split-{name}").mkdir()
+        meter = Meter("transform: write", str(folder / "progress"))
+        elements: list[Any] = []
+        manifests = {}
+        for name, documents in splits.items():
+            numbers = (len(documents), documents.characters)
+            if name in layouts:
+                elements += lane_specs(name, layouts[name], counts.spans(name))
+                manifests[name] = SplitManifest.of(layouts[name], *numbers, unknown[name])
+            else:
+                elements += shard_specs(name, documents, SHARD_BYTES)
+                shutil.copyfile(documents.folder / FIELDS, folder / f"Split-{name}" / FIELDS)
+                manifests[name] = SplitManifest.of_examples(*numbers, total[name] - len(documents), unknown[name])
+        write: Any = beam.WriteExamples(beam.ExamplesJob(splits, tokenizer, str(folder), meter))
+        if layouts:
+            write = beam.WriteLanes(beam.LaneJob(splits, layouts, tokenizer, str(folder), meter))
+        with meter.shown():
+            run_pipeline(elements, write, options)
 
         Manifest(
-            vocabulary_size=len(vocabulary),
+            vocabulary_size=len(tokenizer),
             window_length=self.transform.window_length,
-            dtype=token_dtype(len(vocabulary)).name,
-            splits={
-                name: SplitManifest.of(layout, len(splits[name]), counts[name].total(), unknown[name])
-                for name, layout in layouts.items()
-            },
-        ).save(outputs["transformed_examples"])
+            dtype=token_dtype(len(tokenizer)).name,
+            splits=manifests,
+            records=self.transform.records,
+        ).save(folder)
 
     def _layout(self, split: str, predictions: int) -> SplitLayout:
         window = self.transform.window_length
@@ -105,6 +111,6 @@ class Transform(Stage):
         missing = {name: count for name, count in unknown.items() if count}
         if missing and "unk" not in self.transform.specials:
             raise ValueError(
-                f"Transform: without the special `unk` every split must use the train split's characters only. "
-                f"Received: unknown characters {missing}. Add unk to transform.specials."
+                f"Transform: without the special `unk` every split must use the train split's vocabulary only. "
+                f"Received: unknown tokens {missing}. Add unk to transform.specials."
             )

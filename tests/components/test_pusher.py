@@ -15,7 +15,7 @@ FILES = {
     "fingerprint.pb": b"fingerprint",
     "variables/variables.index": b"index",
     "variables/variables.data-00000-of-00001": b"data",
-    "assets/vocabulary.tsv": b"0\t-1\t<end>\n",
+    "assets/vocabulary.tsv": b"0\t\t<end>\n",
 }
 
 

@@ -137,10 +137,10 @@ TEXTS = ["", "abc", "é→\n🙂 cab" * 40]
 @pytest.mark.usefixtures("_load_once")
 @pytest.mark.parametrize("text", TEXTS, ids=len)
 def test_score_equals_the_evaluator(model, text):
-    vocabulary = model.vocabulary
+    vocabulary = model.tokenizer
     stream = stream_of([vocabulary.encode(text)], vocabulary.end)
     score = compile_inference(model.model, scorer(model.model))
-    expected = evaluate(stream, vocabulary.end, score, model.model.initial_states).metrics()
+    expected = evaluate(stream, vocabulary.end, score, model.model.initial_states).metrics(len(text) + 1)
 
     scored = sampler.score(model.saved_model, text)
 

@@ -72,6 +72,9 @@ def test_changed_threshold_reruns_evaluation_only_and_refuses(tmp_path: Path) ->
     summary = run_json("--root", tmp_path, *source, *SMALL, *strict, code=3)
     assert statuses(summary) == {
         "example_gen": "cached",
+        "statistics_gen": "cached",
+        "schema_gen": "cached",
+        "example_validator": "cached",
         "transform": "cached",
         "trainer": "cached",
         "evaluator": "ran",
@@ -92,9 +95,9 @@ def test_changed_trainer_setting_or_corpus_byte_reruns_what_depends_on_it(tmp_pa
     trained = statuses(run_json(*arguments, "--set", "trainer.optimizer.learning_rate=1e-3"))
     (tmp_path / "corpus.txt").write_text("one fish two fist", encoding="utf-8")
     edited = statuses(run_json(*arguments))
-    done = ["example_gen", "transform", "trainer", "evaluator"]
-    assert [trained[name] for name in done] == ["cached", "cached", "ran", "ran"]
-    assert [edited[name] for name in done] == ["ran", "ran", "ran", "ran"]
+    done = ["example_gen", "statistics_gen", "schema_gen", "example_validator", "transform", "trainer", "evaluator"]
+    assert [trained[name] for name in done] == ["cached"] * 5 + ["ran"] * 2
+    assert [edited[name] for name in done] == ["ran"] * 7
 
 
 def test_score_of_each_document_equals_what_the_evaluator_counted(
@@ -135,6 +138,6 @@ def test_run_killed_in_the_trainer_is_completed_by_the_next(tmp_path: Path) -> N
         process.wait()
     assert list(tmp_path.glob(".tmp/*-trainer-*"))
     summary = run_json(*arguments)
-    assert list(statuses(summary).values()) == ["cached", "cached"] + ["ran"] * 5
+    assert list(statuses(summary).values()) == ["cached"] * 5 + ["ran"] * 5
     assert (Path(summary["pushed_model"]) / "saved_model.pb").is_file()
     assert not list(tmp_path.glob(".tmp/*-trainer-*"))

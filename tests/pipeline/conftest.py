@@ -11,5 +11,7 @@ from tests.pipeline import fakes
 def _clean_fakes() -> Iterator[None]:
     fakes.RAN.clear()
     fakes.HOOKS.clear()
+    fakes.REFUSALS.clear()
     yield
     fakes.HOOKS.clear()
+    fakes.REFUSALS.clear()

@@ -15,6 +15,7 @@ from pipeline.stage import Stage
 
 RAN: list[str] = []
 HOOKS: dict[str, Callable[[], None]] = {}  # stage → called when it has written its outputs
+REFUSALS: list[str] = []  # what the trainer refuses
 
 
 def config(source: str = "inline:hello", seed: int = 0, upper: float | None = None) -> Config:
@@ -52,6 +53,10 @@ class Trainer(Stage):
     trainer: TrainerConfig
     inputs: ClassVar = {"examples": artifacts.Examples}
     outputs: ClassVar = {"model": artifacts.Model}
+
+    def refusals(self, outputs: Mapping[str, Path], root: Path) -> list[str]:
+        assert (outputs["model"] / "model.json").is_file()
+        return list(REFUSALS)
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         text = (inputs["examples"] / "documents.txt").read_text()

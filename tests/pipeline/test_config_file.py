@@ -95,11 +95,20 @@ def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Pat
         ),
         ("model.activation=tnh", ["model.activation must be one of 'tanh', 'relu', 'sigmoid', 'linear'. Received:"]),
         ("model=3", ["model must be a mapping with the keys task, units,", "Received: model=3."]),
-        ("example_gen.splits=sme", ["splits must be a mapping with the keys train, eval, test, or 'same'. Received:"]),
+        ("example_gen.splits=sme", ["splits must be a mapping with the keys train, eval, test, or 'same' or 'given'."]),
+        ("example_gen.document=line", ["document is for text: sources; here source is inline:. Leave it out."]),
+        ("example_gen.document=page", ["example_gen.document must be 'file', 'line' or {separator: TEXT}."]),
+        ("example_gen.document={separator: ''}", ["separator must be text of at least one character."]),
+        ("example_gen.fields={text: body}", ["fields is for sources of records (jsonl:, csv:, tsv:, tfds:); here"]),
+        ("example_gen.fields={txt: body}", ["example_gen.fields.txt is not a known key.", "Did you mean 'text'?"]),
+        ("example_gen.splits=given", ["inline: sources name no splits, so `splits: given` is not for them."]),
+        ("example_gen.data_dir=/data", ["data_dir is for tfds: sources; here source is inline:. Leave it out."]),
+        ("example_gen.on_bad_record=drop", ["example_gen.on_bad_record must be 'fail' or 'skip'."]),
+        ("example_gen.split_by=name", ["example_gen.split_by must be 'hash' or 'position'."]),
         ("example_gen.splits={evl: 1}", ["example_gen.splits.evl is not a known key.", "Did you mean 'eval'?"]),
         ("example_gen.splits.train=2", ["example_gen.splits.train must be a number > 0 and <= 1."]),
         ("example_gen.splits.train=1", ["example_gen.splits: train + eval + test must be 1; here they add up to 1.1."]),
-        ("example_gen.source=hello", ["example_gen.source must be inline:TEXT, text:GLOB or package:NAME."]),
+        ("example_gen.source=hello", ["example_gen.source must be inline:TEXT, text:GLOB, jsonl:GLOB,"]),
         ("transform.specials=[end, foo]", ["specials must be a list, each item one of 'end', 'unk', 'pad'.", "'foo'"]),
         ("trainer.batch_size=7", ["Config: trainer.batch_size must divide transform.lanes=64; received 7."]),
         ("trainer.optimizer={clipnorm: 1, clipvalue: 1}", ["trainer.optimizer: only one of clipvalue,"]),
@@ -157,3 +166,29 @@ def test_load_config_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_load_config_folder_is_refused(tmp_path: Path) -> None:
     assert "not a folder" in message(tmp_path)
+
+
+def test_load_config_a_checks_severity_alone_keeps_its_share(tmp_path: Path) -> None:
+    default = load_config(write(tmp_path)).example_validator.empty_documents
+    changed = load_config(write(tmp_path), ["example_validator.empty_documents.severity=warn"]).example_validator
+    assert (default.severity, changed.empty_documents.severity) == ("stop", "warn")
+    assert changed.empty_documents.max_share == default.max_share > 0
+    strict = load_config(write(tmp_path), ["example_validator.empty_documents.max_share=0.0"]).example_validator
+    assert (strict.empty_documents.severity, strict.empty_documents.max_share) == ("stop", 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("example_validator.drft.severity=warn", "Did you mean 'drift'?"),
+        ("example_validator.drift.severity=loud", "one of 'off', 'warn', 'stop'"),
+        ("example_validator.empty_documents.max_share=2", "must be a number >= 0 and <= 1"),
+        ("example_validator.drift=warn", "a mapping with the keys severity"),
+        ("example_validator.drift.max_share=0.1", "is not a known key"),
+    ],
+)
+def test_load_config_bad_check_is_explained(tmp_path: Path, override: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(write(tmp_path), [override])
+    assert text in str(caught.value)
+    assert str(caught.value).startswith("Config: example_validator.")

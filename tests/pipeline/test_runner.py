@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import graph, runner
 from pipeline.artifacts import Examples, Model
-from pipeline.errors import UsageError
+from pipeline.errors import Refused, UsageError
 from pipeline.fingerprint import SOURCE_ROOT
 from pipeline.metadata import MetadataStore
 from pipeline.stage import Stage
@@ -117,6 +117,45 @@ def test_run_after_failure_resumes_at_the_failed_stage(tmp_path: Path) -> None:
     summary = run(tmp_path)
     assert fakes.RAN == ["trainer", "evaluator", "pusher"]
     assert summary.status == "succeeded"
+
+
+def test_run_refusing_stage_keeps_its_outputs_and_skips_the_rest(tmp_path: Path) -> None:
+    fakes.REFUSALS += ["The first reason.", "The second."]
+    summary = run(tmp_path)
+    assert statuses(summary) == {"example_gen": "ran", "trainer": "failed", "evaluator": "skipped", "pusher": "skipped"}
+    model = summary.output("model", "model.json")
+    assert model is not None
+    assert isinstance(summary.exception, Refused)
+    assert str(summary.exception) == (
+        f"trainer stopped the run, see {model.parent}:\n  The first reason.\n  The second."
+    )
+    assert summary.to_json()["stages"][1]["outputs"] == {"model": str(model.parent)}
+
+
+def test_run_refusing_stage_refuses_again_without_doing_the_work_again(tmp_path: Path) -> None:
+    fakes.REFUSALS.append("No.")
+    run(tmp_path)
+    fakes.RAN.clear()
+    again = run(tmp_path)
+    assert fakes.RAN == []
+    assert (again.status, statuses(again)["trainer"], statuses(again)["evaluator"]) == ("failed", "failed", "skipped")
+    assert [path.name for path in (tmp_path / "trainer").iterdir()] == ["2"]
+
+
+def test_run_refusal_that_is_lifted_goes_on_with_the_kept_outputs(tmp_path: Path) -> None:
+    fakes.REFUSALS.append("No.")
+    run(tmp_path)
+    fakes.RAN.clear()
+    fakes.REFUSALS.clear()
+    assert statuses(run(tmp_path))["trainer"] == "cached"
+    assert fakes.RAN == ["evaluator", "pusher"]
+
+
+def test_run_from_a_later_stage_goes_past_a_refusal(tmp_path: Path) -> None:
+    fakes.REFUSALS.append("No.")
+    run(tmp_path)
+    summary = run(tmp_path, from_stage="evaluator")
+    assert (summary.status, statuses(summary)["trainer"]) == ("succeeded", "skipped")
 
 
 def test_run_empty_output_fails_the_stage(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from components.evaluator.baselines import trigram_nats, unigram_nats
 from components.evaluator.stage import Evaluator
 from components.tasks import language_model
-from components.transform.vocabulary import Vocabulary
+from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import EvaluatorConfig
 from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
 
-VOCABULARY = Vocabulary(("pad", "end"), "abcd")
+VOCABULARY = CharTokenizer(("pad", "end"), IDENTITY, "abcd")
 END, UNITS = VOCABULARY.end, 5
 RANDOM = np.random.default_rng(11)
 SPLITS = {

@@ -9,13 +9,31 @@ from pathlib import Path
 from components.exporter.stage import Exporter
 from components.tasks import language_model
 from components.tasks.language_model import LanguageModel
-from components.transform.vocabulary import Vocabulary
+from components.transform.text_options import TextOptions
+from components.transform.tokenizers import (
+    IDENTITY,
+    BpeTokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    WordTokenizer,
+)
 from tests.testing import random_model
 
 UNITS = 7
 # `<end>` is not id 0, and the characters take one to four bytes in UTF-8.
-FULL = Vocabulary(("unk", "end", "pad"), "\n abcé→🙂")
-END_ONLY = Vocabulary(("end",), "ehlo")
+FULL = CharTokenizer(("unk", "end", "pad"), IDENTITY, "\n abcé→🙂")
+END_ONLY = CharTokenizer(("end",), IDENTITY, "ehlo")
+
+
+SPECIALS = ("unk", "end", "pad")
+OF_EACH_KIND: dict[str, Tokenizer] = {
+    "char, NFKC, lower case": CharTokenizer(SPECIALS, TextOptions("NFKC", lowercase=True), "\n abcé→🙂"),
+    "byte": ByteTokenizer(SPECIALS, IDENTITY),
+    "byte, NFC": ByteTokenizer(SPECIALS, TextOptions("NFC", lowercase=False)),
+    "word": WordTokenizer(SPECIALS, IDENTITY, ("a", "\n", "bé", "c\u00a0c", "🙂")),
+    "bpe": BpeTokenizer(SPECIALS, IDENTITY, ((0x61, 0x62), (0x20, 256), (0xC3, 0xA9), (257, 0x63))),
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +41,7 @@ class Exported:
     """A model, where it is saved, and its SavedModel."""
 
     model: LanguageModel
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     folder: Path
 
     @property
@@ -41,22 +59,27 @@ def end_only(base: Path) -> Exported:
     return _export(base / "end_only", END_ONLY, {"<end>": -1.0})
 
 
+def of_kind(base: Path, name: str) -> Exported:
+    """One of `OF_EACH_KIND`."""
+    return _export(base / name.replace(",", "").replace(" ", "_"), OF_EACH_KIND[name], {"<end>": -2.0})
+
+
 @functools.cache
-def _cached(folder: Path, vocabulary: Vocabulary, bias: tuple[tuple[str, float], ...]) -> Exported:
-    model = random_model(len(vocabulary), UNITS, layers=2, scale=0.7)
+def _cached(folder: Path, tokenizer: Tokenizer, bias: tuple[tuple[str, float], ...]) -> Exported:
+    model = random_model(len(tokenizer), UNITS, layers=2, scale=0.7)
     weights = model.get_weights()
     for token, value in bias:
-        weights[-1][vocabulary.tokens.index(token)] = value
+        weights[-1][tokenizer.tokens.index(token)] = value
     model.set_weights(weights)
 
-    exported = Exported(model, vocabulary, folder)
+    exported = Exported(model, tokenizer, folder)
     exported.saved_model.mkdir(parents=True)
     language_model.save(model, folder)
-    vocabulary.save(folder)
+    tokenizer.save(folder)
     inputs = {"model": folder, "transform_graph": folder}
     Exporter().run(inputs, {"exported_model": exported.saved_model}, folder)
     return exported
 
 
-def _export(folder: Path, vocabulary: Vocabulary, bias: dict[str, float]) -> Exported:
-    return _cached(folder, vocabulary, tuple(bias.items()))
+def _export(folder: Path, tokenizer: Tokenizer, bias: dict[str, float]) -> Exported:
+    return _cached(folder, tokenizer, tuple(bias.items()))

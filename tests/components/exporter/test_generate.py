@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from components.sampling import random_uniform, sample
-from tests.components.exporter.exported import UNITS
-from tests.testing import forward, to_numpy
+from tests.components.exporter.reference import generated_ids, ids_log_prob, log_softmax, read
 
 PROMPTS = ["", "a", "ab é→\n🙂ca" * 30, "é→", "what? <end>", "🙂", "b" * 40]
 PER_ROW = {
@@ -17,47 +15,15 @@ PER_ROW = {
 }
 
 
-def log_softmax(logits):
-    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
-
-
-def read(model, ids):
-    """Logits after `ids`, which start with `<end>`, from a zero state, in float64."""
-    logits, states = forward(model.model.get_weights(), np.asarray(ids)[None], [np.zeros((1, UNITS))] * 2)
-    return logits[0], states
-
-
 def continuation_log_prob(model, prompt, continuation, finished):
     """ln p of the continuation, and of the `<end>` after it if finished, given the prompt."""
-    end = model.vocabulary.end
-    ids = [end, *model.vocabulary.encode(prompt + continuation), *[end] * finished]
-    if len(ids) == 1:
-        return 0.0
-    logits, _ = read(model, ids[:-1])
-    log_p = log_softmax(logits)[np.arange(len(ids) - 1), ids[1:]]
-    return float(log_p[len(prompt) :].sum())
+    return ids_log_prob(model, prompt, model.tokenizer.encode(continuation), finished)
 
 
 def generate_in_numpy(model, prompt, max_length, temperature, top_k, top_p, seed):
-    """The text, token by token: the network in float64, and one uniform number for each place in the text."""
-    vocabulary = model.vocabulary
-    ids = [vocabulary.end, *vocabulary.encode(prompt).tolist()]
-    logits, states = read(model, ids)
-    logits, text = logits[-1], prompt
-    for _ in range(max_length):
-        row = logits.copy()
-        row[vocabulary.unsampled] = -np.inf
-        key = [np.asarray([seed >> shift & 0xFFFFFFFF], np.uint32) for shift in (32, 0)]
-        uniform = random_uniform(*key, np.asarray([len(ids) - 1], np.uint32))
-        controls = (np.asarray([temperature], "float32"), np.asarray([top_k], "int32"), np.asarray([top_p], "float32"))
-        token = int(to_numpy(sample(row[None].astype("float32"), uniform, *controls))[0])
-        if token == vocabulary.end:
-            return text, True
-        ids.append(token)
-        text += vocabulary.tokens[token]
-        out, states = forward(model.model.get_weights(), np.asarray([[token]]), states)
-        logits = out[0, 0]
-    return text, False
+    """The text of `generated_ids`, and whether `<end>` came."""
+    ids, finished = generated_ids(model, prompt, max_length, temperature, top_k, top_p, seed)
+    return prompt + model.tokenizer.decode(ids), finished
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +92,14 @@ def test_generate_greedy_takes_the_most_likely_token_that_may_come(client, full,
     texts = client.generate(full, ["", "ab", "→"], max_length=[12], seed=[1, 2, 3], **controls)["text"]
 
     for prompt, text in zip(["", "ab", "→"], texts, strict=True):
-        ids = [full.vocabulary.end, *full.vocabulary.encode(prompt)]
+        ids = [full.tokenizer.end, *full.tokenizer.encode(prompt)]
         for _ in range(12):
             logits = read(full, ids)[0][-1]
-            logits[full.vocabulary.unsampled] = -np.inf
-            if (token := int(logits.argmax())) == full.vocabulary.end:
+            logits[full.tokenizer.unsampled] = -np.inf
+            if (token := int(logits.argmax())) == full.tokenizer.end:
                 break
             ids.append(token)
-        assert text[len(prompt) :] == full.vocabulary.decode(ids[1 + len(prompt) :])
+        assert text[len(prompt) :] == full.tokenizer.decode(ids[1 + len(prompt) :])
 
 
 # ---- Specials -------------------------------------------------------------------------------------------------------
@@ -142,12 +108,12 @@ def test_generate_greedy_takes_the_most_likely_token_that_may_come(client, full,
 def test_generate_never_samples_unk_and_pad_though_they_are_most_likely(client, full):
     states = client.call(full, "initial_state", batch_size=1)
     log_probs = client.call(full, "step", token=["<end>"], **states)["log_probs"][0]
-    assert np.exp(log_probs[full.vocabulary.unsampled]).sum() > 0.5  # guard
+    assert np.exp(log_probs[full.tokenizer.unsampled]).sum() > 0.5  # guard
 
     controls = {"max_length": [100], "temperature": [3.0], "seed": list(range(50))}
     texts = client.generate(full, [""] * 50, **controls)["text"]
 
-    assert set("".join(texts)) == set(full.vocabulary.characters)
+    assert set("".join(texts)) == set(full.tokenizer.characters)
 
 
 def test_generate_end_stops_a_row_and_not_its_mates(client, full):
@@ -230,7 +196,7 @@ def test_generate_special_written_out_in_a_prompt_is_plain_text(client, full):
     outputs = client.generate(full, ["<end>"], max_length=[6], seed=[1])
 
     assert outputs["text"][0] == generate_in_numpy(full, "<end>", 6, 1.0, 0, 1.0, 1)[0]
-    assert len(full.vocabulary.encode("<end>")) == 5
+    assert len(full.tokenizer.encode("<end>")) == 5
 
 
 def test_end_only_generate_equals_a_numpy_loop(client, end_only):
@@ -245,8 +211,8 @@ def test_end_only_generate_equals_a_numpy_loop(client, end_only):
 def test_end_only_unknown_prompt_character_reads_as_end_and_keeps_the_state(client, end_only):
     outputs = client.generate(end_only, ["el?h"], max_length=[1], temperature=[0.0])
 
-    logits, _ = read(end_only, [end_only.vocabulary.end, *end_only.vocabulary.encode("el?h")])
+    logits, _ = read(end_only, [end_only.tokenizer.end, *end_only.tokenizer.encode("el?h")])
     p = log_softmax(logits[-1])
     assert outputs["log_prob"][0] == pytest.approx(p.max(), abs=1e-5)
-    anew, _ = read(end_only, [end_only.vocabulary.end, *end_only.vocabulary.encode("h")])
+    anew, _ = read(end_only, [end_only.tokenizer.end, *end_only.tokenizer.encode("h")])
     assert abs(log_softmax(anew[-1]).max() - p.max()) > 1e-3  # guard: it does not open a document

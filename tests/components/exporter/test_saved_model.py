@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.transform.vocabulary import Vocabulary
+from components.transform.tokenizers import load
 from tests.components.exporter.exported import UNITS
 from tests.testing import document_nats, forward, negative_log_likelihood, random_states, stream_of, to_numpy
 
@@ -26,7 +26,7 @@ def log_softmax(logits):
 
 def score_by_steps(client, model, text):
     """ln p of each token of a document, read character by character from "<end>"."""
-    ids = [*model.vocabulary.encode(text), model.vocabulary.end]
+    ids = [*model.tokenizer.encode(text), model.tokenizer.end]
     states = client.call(model, "initial_state", batch_size=1)
     log_p = []
     for token, target in zip(["<end>", *text], ids, strict=True):
@@ -43,7 +43,7 @@ def test_saved_model_signatures_are_those_of_the_design(client, full):
     signatures = client.ask("describe", str(full.saved_model))
 
     generated = {name: signatures["generate"][1][name][0] for name in signatures["generate"][1]}
-    assert set(signatures) == {"serving_default", "generate", "initial_state", "step", "score"}
+    assert set(signatures) == {"serving_default", "generate", "initial_state", "step", "score", "tokenize"}
     assert signatures["generate"][0] == {**PROMPT, **CONTROLS}
     assert generated == {"text": "string", "log_prob": "float32", "finished": "bool"}
     assert signatures["serving_default"] == signatures["generate"]
@@ -58,6 +58,12 @@ def test_saved_model_signatures_are_those_of_the_design(client, full):
     assert {name: dtype for name, (dtype, _) in signatures["score"][1].items()} == {
         "log_prob": "float32",
         "tokens": "int32",
+    }
+    assert signatures["tokenize"][0] == {"text": ("string", [None])}
+    assert {name: dtype for name, (dtype, _) in signatures["tokenize"][1].items()} == {
+        "tokens": "string",
+        "ids": "int32",
+        "lengths": "int32",
     }
 
 
@@ -83,7 +89,7 @@ def test_saved_model_works_in_a_process_without_the_project(client, full):
 
 
 def test_saved_model_vocabulary_is_an_asset(full):
-    assert Vocabulary.load(full.saved_model / "assets") == full.vocabulary
+    assert load(full.saved_model / "assets") == full.tokenizer
 
 
 def test_saved_model_graph_needs_no_xla_and_no_python(client, full):
@@ -107,7 +113,7 @@ def test_step_character_by_character_equals_score_and_the_keras_model(client, fu
     stepped = score_by_steps(client, full, TEXT)
 
     scored = client.call(full, "score", text=[TEXT])
-    tokens = np.asarray([full.vocabulary.end, *full.vocabulary.encode(TEXT), full.vocabulary.end])[None]
+    tokens = np.asarray([full.tokenizer.end, *full.tokenizer.encode(TEXT), full.tokenizer.end])[None]
     logits, _ = full.model(tokens[:, :-1], full.model.initial_states(1))
     log_p = np.take_along_axis(log_softmax(to_numpy(logits)), tokens[:, 1:, None], axis=-1)[0, :, 0]
     np.testing.assert_allclose(stepped, log_p, atol=1e-5)
@@ -121,7 +127,7 @@ def test_step_from_a_state_equals_numpy(client, full):
 
     outputs = client.call(full, "step", token=["a", "é", "🙂"], state_0=first, state_1=second)
 
-    ids = full.vocabulary.encode("aé🙂")[:, None]
+    ids = full.tokenizer.encode("aé🙂")[:, None]
     logits, (state_0, state_1) = forward(full.model.get_weights(), ids, [first, second])
     np.testing.assert_allclose(outputs["log_probs"], log_softmax(logits[:, 0]), atol=1e-5)
     np.testing.assert_allclose(outputs["state_0"], state_0, atol=1e-5)
@@ -137,7 +143,7 @@ def test_step_end_zeroes_only_its_rows_state(client, full, token):
     fresh = client.call(full, "step", token=["<end>"], **client.call(full, "initial_state", batch_size=1))
     np.testing.assert_allclose(outputs["log_probs"][1], fresh["log_probs"][0], atol=1e-6)
     np.testing.assert_allclose(outputs["state_1"][1], fresh["state_1"][0], atol=1e-6)
-    kept, _ = forward(full.model.get_weights(), full.vocabulary.encode("a")[None], [first[:1], second[:1]])
+    kept, _ = forward(full.model.get_weights(), full.tokenizer.encode("a")[None], [first[:1], second[:1]])
     np.testing.assert_allclose(outputs["log_probs"][0], log_softmax(kept[0, 0]), atol=1e-5)
 
 
@@ -148,7 +154,7 @@ def test_step_unknown_tokens_read_as_unk(client, full):
     repeated = {"state_0": np.repeat(first, len(tokens), 0), "state_1": np.repeat(second, len(tokens), 0)}
     log_probs = client.call(full, "step", token=tokens, **repeated)["log_probs"]
 
-    logits, _ = forward(full.model.get_weights(), np.asarray([[full.vocabulary.unknown]]), [first, second])
+    logits, _ = forward(full.model.get_weights(), np.asarray([[full.tokenizer.unknown]]), [first, second])
     for row in log_probs[:-1]:
         np.testing.assert_allclose(row, log_softmax(logits[0, 0]), atol=1e-5)
     assert np.abs(log_probs[-1] - log_probs[0]).max() > 0.01  # `<pad>` is a token of its own
@@ -176,8 +182,8 @@ TEXTS = ["".join(np.random.default_rng(length).choice(list("ab é→🙂?"), len
 def test_score_across_its_windows_equals_numpy(client, full):
     scored = client.call(full, "score", text=TEXTS)
 
-    documents = [full.vocabulary.encode(text) for text in TEXTS]
-    expected = [-document_nats(full.model.get_weights(), document, full.vocabulary.end) for document in documents]
+    documents = [full.tokenizer.encode(text) for text in TEXTS]
+    expected = [-document_nats(full.model.get_weights(), document, full.tokenizer.end) for document in documents]
     np.testing.assert_allclose(scored["log_prob"], expected, rtol=1e-5)
     assert scored["tokens"].tolist() == [length + 1 for length in LENGTHS]
 
@@ -194,7 +200,7 @@ def test_score_empty_text_is_end_after_end(client, full):
     scored = client.call(full, "score", text=[""])
 
     first = client.call(full, "step", token=["<end>"], **client.call(full, "initial_state", batch_size=1))
-    assert float(scored["log_prob"][0]) == pytest.approx(float(first["log_probs"][0, full.vocabulary.end]), abs=1e-5)
+    assert float(scored["log_prob"][0]) == pytest.approx(float(first["log_probs"][0, full.tokenizer.end]), abs=1e-5)
     assert scored["tokens"].tolist() == [1]
 
 
@@ -210,7 +216,7 @@ def test_score_of_no_text_is_no_score(client, full):
 def test_end_only_score_equals_numpy(client, end_only):
     scored = client.call(end_only, "score", text=["hello", "", "oleh"])
 
-    documents = [end_only.vocabulary.encode(text) for text in ("hello", "", "oleh")]
+    documents = [end_only.tokenizer.encode(text) for text in ("hello", "", "oleh")]
     expected = [-document_nats(end_only.model.get_weights(), document) for document in documents]
     np.testing.assert_allclose(scored["log_prob"], expected, atol=1e-5)
 
@@ -219,7 +225,7 @@ def test_end_only_unknown_character_reads_as_end_and_keeps_the_state(client, end
     scored = client.call(end_only, "score", text=["he?lo"])
 
     assert float(scored["log_prob"][0]) == pytest.approx(sum(score_by_steps(client, end_only, "he?lo")), abs=5e-5)
-    weights, vocabulary = end_only.model.get_weights(), end_only.vocabulary
+    weights, vocabulary = end_only.model.get_weights(), end_only.tokenizer
     tokens = stream_of([vocabulary.encode("he?lo")])[None]
     kept, _ = forward(weights, tokens[:, :-1], [np.zeros((1, UNITS))] * 2)
     expected = -negative_log_likelihood(kept, tokens[:, 1:]).sum()

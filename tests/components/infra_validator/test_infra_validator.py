@@ -11,7 +11,7 @@ from components.native_logs import import_quietly
 from tests.components.exporter import exported
 
 CALLS = itertools.count()
-SIGNATURES = ("serving_default", "generate", "initial_state", "step", "score")
+SIGNATURES = ("serving_default", "generate", "initial_state", "step", "score", "tokenize")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_infra_validator_working_model_is_blessed_with_a_sample(model, tmp_path)
 
     assert verdict == "INFRA_BLESSED"
     assert reasons == []
-    assert set(sample) <= set(model.vocabulary.characters)
+    assert set(sample) <= set(model.tokenizer.characters)
 
 
 def test_infra_validator_weights_that_are_nan_are_refused_with_reasons(tf, model, tmp_path):
@@ -116,7 +116,8 @@ def change(loaded, name, changed):
 
 
 def test_wrong_results_working_model_has_none(check, loaded, model):
-    assert check.wrong_results(loaded.signatures, check.token_ids(model.saved_model)) == []
+    folder = model.saved_model
+    assert check.wrong_results(loaded.signatures, check.known_text(folder), check.end_id(folder)) == []
 
 
 @pytest.mark.parametrize(
@@ -131,13 +132,16 @@ def test_wrong_results_working_model_has_none(check, loaded, model):
     ],
 )
 def test_wrong_results_says_what_does_not_fit(check, loaded, model, signature, changed, reason):
-    ids = check.token_ids(model.saved_model)
+    text, end = check.known_text(model.saved_model), check.end_id(model.saved_model)
 
-    reasons = check.wrong_results(change(loaded, signature, changed), ids)
+    reasons = check.wrong_results(change(loaded, signature, changed), text, end)
 
     assert len(reasons) >= 1
     assert any(reason in sentence for sentence in reasons)
 
 
-def test_token_ids_equal_the_vocabulary(check, model):
-    assert check.token_ids(model.saved_model) == {token: i for i, token in enumerate(model.vocabulary.tokens)}
+def test_known_text_has_no_unknown_token(check, model):
+    text = check.known_text(model.saved_model)
+    assert len(text) == 8
+    assert model.tokenizer.unknown not in model.tokenizer.encode(text)
+    assert check.end_id(model.saved_model) == model.tokenizer.end

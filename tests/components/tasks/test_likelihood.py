@@ -90,7 +90,7 @@ def test_evaluate_reports_progress_up_to_the_whole(model, score):
 def test_likelihood_metrics_weigh_every_token_the_same():
     likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]))
 
-    metrics = likelihood.metrics()
+    metrics = likelihood.metrics(characters=10)
 
     assert metrics == {
         "nats": pytest.approx(1.5),  # 15 / 10, not the mean (1 + 14 / 9) / 2 of the documents
@@ -100,8 +100,17 @@ def test_likelihood_metrics_weigh_every_token_the_same():
     }
 
 
+def test_likelihood_metrics_bits_are_per_character_whatever_a_token_is():
+    likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]))
+
+    metrics = likelihood.metrics(characters=40)
+
+    assert metrics["bits_per_char"] == pytest.approx(15 / 40 / math.log(2))
+    assert metrics["nats"] == pytest.approx(1.5)
+
+
 def test_likelihood_metrics_hopeless_model_has_a_finite_perplexity():
-    metrics = Likelihood(np.asarray([5000.0]), np.asarray([2])).metrics()
+    metrics = Likelihood(np.asarray([5000.0]), np.asarray([2])).metrics(characters=2)
 
     assert metrics["nats"] == 2500
     assert math.isfinite(metrics["perplexity"])

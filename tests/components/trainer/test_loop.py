@@ -12,11 +12,11 @@ from components.tasks.likelihood import evaluate, scorer
 from components.trainer.loop import Corpus, sampler, train
 from components.trainer.stage import Trainer
 from components.transform.reader import LaneReader, Window
-from components.transform.vocabulary import Vocabulary
+from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import ModelConfig, OptimizerConfig, TrainerConfig
 from tests.testing import back_propagation, random_model, stream_of, write_lanes
 
-VOCABULARY = Vocabulary(("end", "unk", "pad"), "abcd")
+VOCABULARY = CharTokenizer(("end", "unk", "pad"), IDENTITY, "abcd")
 UNITS, LANES, LENGTH = 5, 4, 6
 
 
@@ -33,10 +33,12 @@ def write_corpus(folder, train_documents, eval_documents, lanes=LANES, window_le
 
 
 def read_corpus(folder, batch_size=None):
+    eval_stream = LaneReader(folder, "eval", VOCABULARY.end).stream()
     return Corpus(
         train=LaneReader(folder, "train", VOCABULARY.end, batch_size),
-        eval_stream=LaneReader(folder, "eval", VOCABULARY.end).stream(),
-        vocabulary=VOCABULARY,
+        eval_stream=eval_stream,
+        eval_characters=len(eval_stream) - 1,
+        tokenizer=VOCABULARY,
     )
 
 
@@ -181,7 +183,8 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
     assert best < 3  # guard: the last epoch is not the best one
     assert [entry["best"] for entry in evaluations] == [bits[i] == min(bits[: i + 1]) for i in range(4)]
     model = language_model.load(tmp_path)
-    stored = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states).metrics()
+    likelihood = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states)
+    stored = likelihood.metrics(corpus.eval_characters)
     assert stored["bits_per_char"] == pytest.approx(bits[best], rel=1e-5)
     assert abs(bits[-1] - bits[best]) > 1e-2
 

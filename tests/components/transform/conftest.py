@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from components.transform import stage, text_blocks
+from components.transform import stage
 from tests.components.transform.reference import CASES, Case, Transformed, run_transform, write_examples
 
 SMALL_BLOCK = 7  # bytes; characters of two, three and four bytes straddle the borders
@@ -20,7 +20,7 @@ def transformed_case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
         folder = tmp_path_factory.mktemp(name)
         examples = write_examples(folder / "examples", CASES[name].splits)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stage, "block_ranges", functools.partial(text_blocks.block_ranges, block=SMALL_BLOCK))
+            patch.setattr(stage, "BLOCK_BYTES", SMALL_BLOCK)
             return run_transform(examples, folder, **CASES[name].settings)
 
     return run

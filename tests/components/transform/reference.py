@@ -104,7 +104,7 @@ CASES = {
 def write_examples(folder: Path, splits: dict[str, Sequence[str]]) -> Path:
     """Writes the Examples artifact by hand: ExampleGen would refuse an empty document."""
     for split, documents in splits.items():
-        (folder / f"Split-{split}").mkdir(parents=True)
+        (folder / f"Split-{split}").mkdir(parents=True, exist_ok=True)
         offsets, text, fields = [(0, 0)], b"", ""
         for i, document in enumerate(documents):
             raw = document.encode("utf-8")

@@ -1,22 +1,13 @@
 """The layout of a split: where documents open, and which predictions each lane has."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.transform.lanes import LaneSpec, SplitLayout, end_positions, lane_specs
+from components.transform.lanes import LaneSpec, SplitLayout, lane_specs
 from tests.components.transform.reference import cut
 
 LAYOUTS = st.builds(SplitLayout, st.integers(1, 300), st.integers(1, 12), st.integers(1, 9))
-
-
-@pytest.mark.parametrize(
-    ("characters", "positions"),
-    [([2, 1], [0, 3, 5]), ([0], [0, 1]), ([0, 0, 3, 0], [0, 1, 2, 6, 7]), ([], [0])],
-)
-def test_end_positions_open_each_document_and_close_the_split(characters: list[int], positions: list[int]) -> None:
-    assert end_positions(characters).tolist() == positions
 
 
 @given(LAYOUTS)
@@ -46,8 +37,14 @@ def test_layout_padding_is_what_no_prediction_fills(layout: SplitLayout) -> None
 
 def test_lane_specs_of_the_example_in_the_module() -> None:
     # <end> a b <end> c <end>, in two lanes; the text "abc" in blocks of two bytes.
-    specs = lane_specs("train", SplitLayout(5, 2, 2), end_positions([2, 1]), [(0, 2, 2), (2, 3, 1)])
+    specs = lane_specs("train", SplitLayout(5, 2, 2), [(0, 2, 3), (2, 3, 2)])
     assert specs == [
-        LaneSpec("train", lane=0, tokens=3, blocks=((0, 2),), skip=0, ends=(0,)),  # <end> a b
-        LaneSpec("train", lane=1, tokens=4, blocks=((0, 2), (2, 3)), skip=1, ends=(1, 3)),  # b <end> c <end>
+        LaneSpec("train", lane=0, tokens=3, blocks=((0, 2),), skip=0),  # <end> a b
+        LaneSpec("train", lane=1, tokens=4, blocks=((0, 2), (2, 3)), skip=2),  # b <end> c <end>
     ]
+
+
+def test_lane_specs_more_lanes_than_predictions_are_single_tokens() -> None:
+    # <end> a <end>: three lanes of two predictions.
+    specs = lane_specs("train", SplitLayout(2, 3, 2), [(0, 1, 2)])
+    assert [(spec.tokens, spec.skip) for spec in specs] == [(1, 0), (2, 0), (2, 1)]

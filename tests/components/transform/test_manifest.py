@@ -23,6 +23,7 @@ def test_manifest_file_says_every_count(tmp_path: Path) -> None:
         "vocabulary_size": 9,
         "window_length": 4,
         "dtype": "uint8",
+        "records": "lanes",
         "splits": {
             "train": {
                 "documents": 2,

@@ -147,3 +147,20 @@ def test_reader_file_short_of_whole_windows_is_refused(
     path.write_bytes(path.read_bytes()[: -(16 + case.window_length + 1)])
     with pytest.raises(ValueError, match=r"must hold 6 windows.*lane-00003-of-00005\.tfrecord with 5.*transform stage"):
         LaneReader(tmp_path, "train", 0)
+
+
+@pytest.mark.parametrize("first", [0, 3, 8])
+def test_windows_are_read_ahead_in_order_from_any_step(
+    transformed_case: Callable[[str], Transformed], first: int
+) -> None:
+    lanes = reader(CASES["37_documents"], transformed_case("37_documents"), "train")
+    windows = list(lanes.windows(first))
+    assert len(windows) == lanes.steps - first > 1
+    for step, window in enumerate(windows, first):
+        for array, same in zip(window, lanes.window(step), strict=True):
+            np.testing.assert_array_equal(array, same)
+
+
+def test_windows_at_the_end_are_none(transformed_case: Callable[[str], Transformed]) -> None:
+    lanes = reader(CASES["dividing"], transformed_case("dividing"), "train")
+    assert list(lanes.windows(lanes.steps)) == []

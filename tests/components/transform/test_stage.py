@@ -1,5 +1,6 @@
 """The Transform stage's files against the naive reference, and what it refuses."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from components.transform.manifest import Manifest
+from components.transform.reader import LaneReader
 from components.transform.stage import Transform
-from components.transform.vocabulary import Vocabulary
+from components.transform.tokenizers import CharTokenizer, load
 from pipeline.config import BeamConfig, TransformConfig
 from tests.components.transform.reference import (
     CASES,
@@ -55,7 +57,7 @@ def test_stage_lane_files_hold_the_naive_windows(case: Case, transformed: Transf
 
 
 def test_stage_vocabulary_is_the_train_split_s(case: Case, transformed: Transformed) -> None:
-    vocabulary = Vocabulary.load(transformed.graph)
+    vocabulary = load(transformed.graph)
     ids = {token: i for i, token in enumerate(vocabulary.tokens)}
     assert ids == {f"<{name}>": i for i, name in enumerate(case.specials)} | case.token_ids
 
@@ -84,7 +86,7 @@ def test_stage_manifest_says_what_a_reader_needs(case: Case, transformed: Transf
 
 
 def test_stage_leaves_no_other_file(case: Case, transformed: Transformed) -> None:
-    assert set(everything(transformed.graph)) == {"vocabulary.tsv"}
+    assert set(everything(transformed.graph)) == {"tokenizer.json", "vocabulary.tsv"}
     assert set(everything(transformed.examples)) == {"manifest.json"} | {
         f"Split-{split}/lane-{lane:05d}-of-{case.lane_count(split):05d}.tfrecord"
         for split in SPLITS
@@ -107,7 +109,9 @@ def test_stage_hello_is_end_h_e_l_l_o_end(tmp_path: Path) -> None:
 
 def test_stage_min_count_makes_rare_characters_unknown(transformed_case: Callable[[str], Transformed]) -> None:
     result = transformed_case("rare_characters")
-    characters = Vocabulary.load(result.graph).characters
+    tokenizer = load(result.graph)
+    assert isinstance(tokenizer, CharTokenizer)
+    characters = tokenizer.characters
     assert "!" in characters  # twice in the train split
     assert "?" not in characters  # once
     splits = Manifest.load(result.examples).splits
@@ -152,7 +156,7 @@ def test_stage_without_unk_and_unseen_characters_is_refused(tmp_path: Path) -> N
     splits = {"train": ["abc" * 9], "eval": ["abz", "z"], "test": ["xyz"]}
     with pytest.raises(ValueError, match="without the special `unk`") as caught:
         transform(tmp_path, splits, lanes=1, window_length=4, specials=("end", "pad"))
-    assert "Received: unknown characters {'eval': 2, 'test': 3}. Add unk" in str(caught.value)
+    assert "Received: unknown tokens {'eval': 2, 'test': 3}. Add unk" in str(caught.value)
     assert everything(tmp_path / "transform_graph") == everything(tmp_path / "transformed_examples") == {}
 
 
@@ -162,3 +166,62 @@ def test_stage_settings_leave_out_the_runner() -> None:
     parallel = Transform(TransformConfig(), BeamConfig(direct_num_workers=2))
     assert plain.settings() == parallel.settings()
     assert plain.settings() != Transform(TransformConfig(lanes=3), BeamConfig()).settings()
+
+
+# ---- The other tokenizers -------------------------------------------------------------------------------------------
+
+TEXTS = {
+    "train": ["The cat\u0301 sat on the mat.\n" * 9, "", "e\u0301té, Été; ﬁn\n\nthe the  the hat\n" * 5, "x" * 50],
+    "eval": ["the dog é", "cat"],
+}
+
+
+def naive_words(text: str) -> list[str]:
+    return [
+        word for line in text.replace("\n", " \n ").split(" ") for word in line.strip("\t\v\f\r").split("\t") if word
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "symbols"),
+    [
+        ({"tokenizer": "byte"}, lambda text: [bytes([b]) for b in text.encode()]),
+        ({"tokenizer": "byte", "lowercase": True}, lambda text: [bytes([b]) for b in text.lower().encode()]),
+        ({"tokenizer": "word"}, lambda text: [word.encode() for word in naive_words(text)]),
+        (
+            {"tokenizer": "char", "normalization": "NFKC", "lowercase": True},
+            lambda text: [c.encode() for c in unicodedata.normalize("NFKC", text).lower()],
+        ),
+    ],
+    ids=["byte", "byte-lower", "word", "char-NFKC-lower"],
+)
+def test_stage_other_tokenizers_write_the_naive_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], symbols: Callable[[str], list[bytes]]
+) -> None:
+    monkeypatch.setattr("components.transform.stage.BLOCK_BYTES", 16)
+    result = transform(tmp_path, TEXTS, lanes=3, window_length=4, **settings)
+    tokenizer = load(result.graph)
+    names = [b"<end>", b"<unk>", b"<pad>", *tokenizer.symbols]
+    manifest = Manifest.load(result.examples)
+    for split, texts in TEXTS.items():
+        expected = [b"<end>"]
+        for text in texts:
+            expected += [*symbols(text), b"<end>"]
+        stream = LaneReader(result.examples, split, tokenizer.end).stream()
+        known = set(names)
+        assert [names[i] for i in stream] == [name if name in known else b"<unk>" for name in expected]
+        counts = manifest.splits[split]
+        assert (counts.tokens, counts.characters) == (len(expected), sum(map(len, texts)))
+        assert counts.unknown == sum(name not in known for name in expected)
+    assert manifest.splits["eval"].unknown > 0 or settings["tokenizer"] != "word"  # guard: "dog"
+
+
+def test_stage_bpe_stream_decodes_to_the_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.transform.stage.BLOCK_BYTES", 16)
+    result = transform(tmp_path, TEXTS, lanes=2, window_length=4, tokenizer="bpe", vocabulary_size=280)
+    tokenizer = load(result.graph)
+    assert len(tokenizer) == 280
+    for split, texts in TEXTS.items():
+        stream = LaneReader(result.examples, split, tokenizer.end).stream()
+        assert tokenizer.decode(stream) == "<end>" + "".join(f"{text}<end>" for text in texts)
+        assert len(stream) < sum(len(text.encode()) + 1 for text in texts)  # guard: pairs were merged

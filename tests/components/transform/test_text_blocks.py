@@ -1,72 +1,124 @@
-"""Blocks of text: every character is read exactly once, whatever bytes the borders fall between."""
+"""Blocks of text: where they are cut, and that their tokens are those of the documents, whatever the borders."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.transform.text_blocks import BLOCK_BYTES, block_ranges, count_characters, read_block
-
-TEXTS = st.text(st.one_of(st.sampled_from("aé—𝄞\n\r\0"), st.characters(codec="utf-8")), max_size=40)
-
-
-@pytest.mark.parametrize(
-    ("size", "block", "ranges"),
-    [
-        (10, 4, [(0, 4), (4, 8), (8, 10)]),
-        (8, 4, [(0, 4), (4, 8)]),
-        (3, 4, [(0, 3)]),
-        (0, 4, []),
-    ],
+from components.documents import Documents
+from components.transform.text_blocks import block_ranges, count_block, encode_block, segments
+from components.transform.text_options import TextOptions
+from components.transform.tokenizers import (
+    IDENTITY,
+    BpeTokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    count_characters,
+    count_words,
 )
-def test_block_ranges_cover_the_file(size: int, block: int, ranges: list[tuple[int, int]]) -> None:
-    assert list(block_ranges(size, block)) == ranges
+from tests.components.transform.reference import write_examples
 
-
-@pytest.mark.parametrize(
-    ("text", "block", "blocks"),
-    [
-        ("abcd", 2, ["ab", "cd"]),
-        ("aéb", 2, ["aé", "b"]),  # é is bytes 1 and 2: it belongs to the block of its first byte
-        ("a𝄞b", 2, ["a𝄞", "", "b"]),
-        ("a𝄞", 2, ["a𝄞", "", ""]),  # the last block holds the end of a character and nothing else
-        ("aé", 2, ["aé", ""]),
-        ("éé", 1, ["é", "", "é", ""]),
-        ("\r\n", 1, ["\r", "\n"]),
-    ],
-)
-def test_read_block_character_belongs_to_the_block_of_its_first_byte(
-    tmp_path: Path, text: str, block: int, blocks: list[str]
-) -> None:
-    path = tmp_path / "text"
-    path.write_bytes(text.encode())
-    assert [read_block(path, *span) for span in block_ranges(path.stat().st_size, block)] == blocks
+CHARACTERS = "aéb—𝄞\n \te\u0301"
+TEXTS = st.text(st.one_of(st.sampled_from(CHARACTERS), st.characters(codec="utf-8")), max_size=15)
+SPECIALS = ("end", "unk")
+TOKENIZERS: list[Tokenizer] = [
+    CharTokenizer(SPECIALS, IDENTITY, "".join(sorted(CHARACTERS))),
+    CharTokenizer(SPECIALS, TextOptions("NFC", lowercase=True), "abé \n"),
+    ByteTokenizer(SPECIALS, IDENTITY),
+    ByteTokenizer(SPECIALS, TextOptions("NFKC", lowercase=False)),
+    WordTokenizer(SPECIALS, IDENTITY, ("a", "\n", "é—", "b")),
+    BpeTokenizer(SPECIALS, IDENTITY, ((32, 97), (256, 98), (0xC3, 0xA9))),
+]
 
 
 @pytest.fixture(scope="module")
-def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("text") / "text"
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("text")
 
 
-@given(text=TEXTS, block=st.integers(1, 9))
-@example(text="𝄞", block=1)
-@settings(max_examples=200, deadline=None)
-def test_read_block_all_blocks_concatenate_to_the_text(text_file: Path, text: str, block: int) -> None:
-    text_file.write_bytes(text.encode())
-    spans = block_ranges(text_file.stat().st_size, block)
-    assert "".join(read_block(text_file, *span) for span in spans) == text
+def written(folder: Path, texts: Sequence[str]) -> Documents:
+    write_examples(folder, {"train": texts})
+    return Documents(folder / "Split-train")
 
 
-@pytest.mark.parametrize("before", [BLOCK_BYTES - 1, BLOCK_BYTES - 3])
-def test_read_block_real_block_size_ending_inside_the_last_character(tmp_path: Path, before: int) -> None:
-    path = tmp_path / "text"
-    path.write_bytes(b"x" * before + "𝄞".encode())
-    first, second = (read_block(path, *span) for span in block_ranges(path.stat().st_size))
-    assert (first[-1], len(first), second) == ("𝄞", before + 1, "")
+@pytest.mark.parametrize(
+    ("texts", "anywhere", "block", "blocks"),
+    [
+        (["abcd"], True, 2, ["ab", "cd"]),
+        (["aéb"], True, 2, ["aé", "b"]),  # é is bytes 1 and 2
+        (["a𝄞b"], True, 2, ["a𝄞", "b"]),
+        (["a𝄞"], True, 2, ["a𝄞"]),
+        (["\r\n"], True, 1, ["\r", "\n"]),
+        (["abc de f"], False, 2, ["abc", " de", " f"]),
+        (["abcdef"], False, 2, ["abcdef"]),  # nowhere to cut
+        (["abc", "def"], False, 2, ["abc", "def"]),  # but where a document opens
+        (["abc", "", "", "def"], False, 3, ["abc", "def"]),
+        (["ab\u2028\u00a0c\nd"], False, 1, ["ab\u2028\u00a0c", "\nd"]),  # blanks beyond ASCII are no border
+        ([], True, 4, [""]),
+        (["", ""], False, 4, [""]),
+    ],
+)
+def test_block_ranges_are_cut_where_nothing_reaches_across(
+    folder: Path, texts: list[str], anywhere: bool, block: int, blocks: list[str]
+) -> None:
+    documents, raw = written(folder, texts), "".join(texts).encode()
+    assert [raw[start:stop].decode() for start, stop in block_ranges(documents, anywhere, block)] == blocks
 
 
-@given(TEXTS)
-def test_count_characters_any_text_equals_counter(text: str) -> None:
-    assert count_characters(text) == {ord(character): count for character, count in Counter(text).items()}
+def test_block_ranges_a_border_far_away_is_found(folder: Path) -> None:
+    documents = written(folder, ["x" * 9_999 + " y", "z" * 20_000])
+    assert list(block_ranges(documents, False, 100)) == [(0, 9_999), (9_999, 30_001)]
+    assert list(block_ranges(documents, False, 1)) == [(0, 9_999), (9_999, 10_001), (10_001, 30_001)]
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda t: f"{t.kind}-{t.options.normalization}")
+@given(texts=st.lists(TEXTS, max_size=6), block=st.integers(1, 9))
+@example(texts=["", "", "𝄞a b", "", "e", "\u0301 b a b", ""], block=1)
+@example(texts=["a", "b"], block=1)
+@settings(max_examples=80, deadline=None)
+def test_encode_block_all_blocks_are_the_documents_one_by_one(
+    folder: Path, tokenizer: Tokenizer, texts: list[str], block: int
+) -> None:
+    documents = written(folder, texts)
+    ranges = list(block_ranges(documents, tokenizer.is_local, block))
+    blocks = [encode_block(documents, *span, tokenizer).tolist() for span in ranges]
+    assert [i for block in blocks for i in block] == [
+        i for text in texts for i in [tokenizer.end, *tokenizer.encode(text).tolist()]
+    ]
+
+
+@given(texts=st.lists(TEXTS, max_size=6), block=st.integers(1, 9))
+@settings(max_examples=80, deadline=None)
+def test_count_block_all_blocks_sum_to_the_documents(folder: Path, texts: list[str], block: int) -> None:
+    documents = written(folder, texts)
+    for count, anywhere in ((count_characters, True), (count_words, False)):
+        total, symbols = 0, Counter()
+        for span in block_ranges(documents, anywhere, block):
+            tokens, counts = count_block(documents, *span, count, anywhere)
+            total, symbols = total + tokens, symbols + counts
+        assert symbols == sum((count(text) for text in texts), Counter())
+        assert total == symbols.total() + len(texts)
+
+
+def test_segments_of_all_blocks_concatenate_to_the_documents(folder: Path) -> None:
+    texts = ["one two", "", "three four five", "six"]
+    read: list[str] = []
+    for span in block_ranges(written(folder, texts), False, 4):
+        head, opened = segments(Documents(folder / "Split-train"), *span)
+        read[-1:] = [read[-1] + head] if read else []
+        read += opened
+    assert read == texts
+
+
+def test_encode_block_does_not_join_what_documents_keep_apart(folder: Path) -> None:
+    documents = written(folder, ["a", "a"])
+    word = WordTokenizer(SPECIALS, IDENTITY, ("aa", "a"))
+    assert encode_block(documents, 0, 2, word).tolist() == [0, 3, 0, 3]
+    assert word.encode("aa").tolist() == [2]  # guard
+    assert np.asarray(documents.offsets).tolist() == [[0, 0], [1, 1], [2, 2]]
