@@ -16,6 +16,8 @@ class Examples(Artifact):
                              text, in order; the last row is their totals
     Split-S/digests.npy      uint64 [documents]: a hash of each document's bytes
     Split-S/documents.jsonl  one JSON object a document: its "id", and what else its source says of it
+    bad_records.jsonl        with `on_bad_record: skip`: one JSON object a record that was left out: "file", "offset" (a
+                             byte of the decompressed file), "line" where it has one, "reason"
     """
 
 

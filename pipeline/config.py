@@ -44,7 +44,7 @@ class SplitsConfig(Section):
 class SeparatorConfig(Section):
     """separator: What lies between two documents of a file."""
 
-    separator: str = Field(min_length=1)
+    separator: str = Field(min_length=1, description="text of at least one character")
 
 
 class FieldsConfig(Section):

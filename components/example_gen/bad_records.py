@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from components.example_gen.assemble import StagedCorpus
-from components.example_gen.groups import Piece
+from components.example_gen.groups import Job, Piece
 from components.example_gen.parsed import BadRecord
 from components.example_gen.staging import BAD, ORIGINS
 
@@ -71,12 +71,14 @@ def _repeated_ids(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
         origins = np.load(corpus.folder(group) / ORIGINS, mmap_mode="r")
         for document in np.flatnonzero(again[first : first + size]).tolist():
             piece, number, offset = origins[document].tolist()
+            # Where a record can have several lines, its number is none of them.
+            line = number + corpus.bases[group.number][piece] if corpus.job.layout == "jsonl" else None
             yield Found(
                 (group.number, piece, offset),
                 group.pieces[piece],
                 BadRecord(
                     offset,
-                    number + corpus.bases[group.number][piece],
+                    line,
                     "an id must belong to one record",
                     "the id of an earlier record",
                     "Make the ids differ, or leave out example_gen.fields.id to have records numbered",
@@ -85,18 +87,20 @@ def _repeated_ids(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
         first += size
 
 
-def error_for(found: Found, count: int) -> ValueError:
+def error_for(found: Found, count: int, job: Job) -> ValueError:
     """Names the first bad record.
 
     Args:
         found: Which one.
         count: How many there are in all.
+        job: How the corpus was read.
     """
     _, piece, record = found
-    place = f"{piece.path}, " + ("" if record.line is None else f"line {record.line}, ")
+    line = "" if record.line is None else f"line {record.line}, "
+    place = f"{piece.path}, {line}{'example' if job.layout == 'tfds' else 'byte offset'} {record.offset}"
     others = f" (the first of {count:,} bad records)" if count > 1 else ""
     return ValueError(
-        f"ExampleGen: {record.rule}. Received: {place}byte offset {record.offset}: {record.reason}{others}. "
+        f"ExampleGen: {record.rule}. Received: {place}: {record.reason}{others}. "
         f"{record.fix}, or leave bad records out with `example_gen.on_bad_record: skip`."
     )
 

@@ -23,7 +23,7 @@ class RecordError(ValueError):
         super().__init__(reason)
         self.rule, self.reason, self.fix = rule, reason, fix
 
-    def at(self, offset: int, line: int) -> BadRecord:
+    def at(self, offset: int, line: int | None) -> BadRecord:
         """Says where it is."""
         return BadRecord(offset, line, self.rule, self.reason, self.fix)
 

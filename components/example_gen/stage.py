@@ -115,7 +115,7 @@ class ExampleGen(Stage):
         count = 0 if first is None else 1 + sum(1 for _ in found)
         left = ~again
         if first is not None and (self.example_gen.on_bad_record == "fail" or not left.any()):
-            raise error_for(first, count)
+            raise error_for(first, count, corpus.job)
         if self.example_gen.on_bad_record == "skip":
             write_list(examples / FILE, bad_records(corpus, again))
         if count:

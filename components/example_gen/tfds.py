@@ -33,13 +33,15 @@ def prepared(name: str, data_dir: str | None) -> Any:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.is_prepared():
+            import_quietly("tensorflow")  # a data set's own code imports it, and not quietly
             # Array records are read at random without TensorFlow. Beam's own default runner downloads a binary.
             config = tfds.download.DownloadConfig(beam_runner="FnApiRunner")
             builder.download_and_prepare(file_format="array_record", download_config=config)
     except Exception as error:  # whatever a data set's own code raises
+        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ValueError(
-            f"ExampleGen: TFDS must be able to prepare a data set. Received: source='tfds:{name}', "
-            f"data_dir={data_dir!r}. It says: {error}"
+            f"ExampleGen: TFDS must know a data set and be able to prepare it. Received: source='tfds:{name}', "
+            f"data_dir={data_dir!r}: {said.rstrip('.')}. Check the name, or prepare it yourself with `tfds build`."
         ) from error
     return builder
 
@@ -80,7 +82,7 @@ def example_pieces(builder: Any, *, only_named: bool) -> Iterator[tuple[Piece, i
 def read_examples(
     dataset: str, data_dir: str | None, split: str, start: int, stop: int, fields: FieldsConfig
 ) -> Iterator[Event]:
-    """Reads a range of the examples of a split, numbered from 1 in the split.
+    """Reads a range of the examples of a split, numbered from 1 in the split; offsets count examples.
 
     Array records, which `prepared` makes, are read without TensorFlow. A data set that was prepared in another format
     needs it: TFDS reads TFRecords with tf.data alone.
@@ -100,9 +102,9 @@ def read_examples(
             record = _plain(example, builder.info.features)
             yield to_document(record, fields, position + 1, position)
         except UnicodeDecodeError as error:
-            yield not_utf8(error, position - error.start, position + 1)
+            yield not_utf8(error, position - error.start, None)
         except RecordError as error:
-            yield error.at(position, position + 1)
+            yield error.at(position, None)
 
 
 def _examples(tfds: Any, builder: Any, instruction: str) -> Iterator[Mapping[str, Any]]:

@@ -41,7 +41,7 @@ BAD_RUNS = {
         "match at least one",
     ),
     "invalid UTF-8": (_bad_utf8, 1, "byte offset 9"),
-    "empty corpus": (_empty_file, 1, "empty.txt of 0 bytes"),
+    "empty corpus": (_empty_file, 1, "a document must not be empty"),
     "short corpus": (lambda folder: ["--set", f"example_gen.source=inline:{'short ' * 20}"], 1, "one window per lane"),
     "unwritable root": (_file_as_root, 2, "root"),
     "unknown stage": (lambda folder: ["--from", "trainr"], 2, "Did you mean 'trainer'?"),

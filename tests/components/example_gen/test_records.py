@@ -107,14 +107,14 @@ def test_json_lines_literal() -> None:
 @pytest.mark.parametrize(
     ("line", "offset", "reason"),
     [
-        (b'{"text": "x"', 9, "Expecting ',' delimiter: line 2 column 1 (char 13)"),
-        (b'{"text": x}', 9, "Expecting value: line 1 column 10 (char 9)"),
+        (b'{"text": "x"', 9, "Expecting ',' delimiter at character 13"),
+        (b'{"text": x}', 9, "Expecting value at character 9"),
         (b'["text"]', 9, "a list"),
         (b'"text"', 9, "a str"),
         (b'{"text": NaN}', 9, "NaN is no JSON value"),
         (b'{"text": "\xff"}', 19, "byte 0xff (invalid start byte)"),
         (b'{"text": ' + b"[" * 100_000, 9, "it is nested too deeply"),
-        (b'{"text": "x"} {}', 9, "Extra data: line 1 column 15 (char 14)"),
+        (b'{"text": "x"} {}', 9, "Extra data at character 14"),
         (b'{"other": "x"}', 9, "only 'other'"),
     ],
 )

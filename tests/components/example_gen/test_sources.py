@@ -208,4 +208,4 @@ def test_text_file_reached_through_links_is_one_document(tmp_path: Path) -> None
     (tmp_path / "a" / "loop").symlink_to("..")
     (tmp_path / "again.txt").symlink_to("a/one.txt")
     assert len(glob.glob(f"{tmp_path}/**/*.txt", recursive=True)) > 3  # noqa: PTH207 Path.glob follows no links
-    assert sorted(contents(f"text:{tmp_path}/**/*.txt").values()) == ["1", "2"]
+    assert sorted(contents(f"text:{tmp_path}/**/*.txt").values()) == [b"1", b"2"]
