@@ -243,7 +243,7 @@ def test_runs_lists_every_root(capsys: pytest.CaptureFixture[str]) -> None:
 def test_stages_shows_inputs_outputs_and_purpose(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stages"]) == 0
     out = capsys.readouterr().out
-    assert "trainer          examples → model" in out
+    assert "trainer            examples → model" in out
     assert "Writes the source and the seed." in out
 
 
