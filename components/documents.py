@@ -22,6 +22,9 @@ from components.array_file import ArrayFile
 
 TEXT, OFFSETS, DIGESTS, FIELDS = "documents.txt", "offsets.npy", "digests.npy", "documents.jsonl"
 
+# Made once: json.dumps would make one for each document.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -174,7 +177,7 @@ class DocumentWriter:
 
 def to_line(fields: Mapping[str, Any]) -> bytes:
     """A line of `documents.jsonl`. Raises UnicodeEncodeError for half a surrogate pair, which UTF-8 cannot hold."""
-    return json.dumps(fields, ensure_ascii=False).encode("utf-8") + b"\n"
+    return _ENCODER.encode(fields).encode("utf-8") + b"\n"
 
 
 def digests_of(text: bytes, stops: Sequence[int]) -> np.ndarray:

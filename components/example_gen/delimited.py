@@ -27,13 +27,14 @@ def delimited(blocks: Iterable[bytes], fields: FieldsConfig, *, tabs: bool) -> I
     """
     csv.field_size_limit(LONGEST_RECORD)  # 128 KiB by default, for the whole process
     feed = _Feed(blocks)
+    reader = csv.reader(feed, _Tabs if tabs else _Commas)
     header: list[str] | None = None
     number = 0
     while True:
         feed.begin()
         number += header is not None
         try:
-            row = next(csv.reader(feed, _Tabs if tabs else _Commas), None)
+            row = next(reader, None)
             if row is None:
                 break
             if not row:

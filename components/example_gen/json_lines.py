@@ -46,7 +46,7 @@ def json_lines(blocks: Iterable[bytes], fields: FieldsConfig, offset: int = 0) -
 def _parse(line: bytes) -> dict[str, Any]:
     text = line.decode("utf-8")
     try:
-        record = json.loads(text, parse_constant=_no_constant)
+        record = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise RecordError("a line must be valid JSON", _reason(error), "Correct the line") from error
     if not isinstance(record, dict):
@@ -56,6 +56,9 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _reason(error: Exception) -> str:

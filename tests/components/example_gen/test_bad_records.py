@@ -103,6 +103,7 @@ def test_one_bad_record_in_a_hundred_fail_names_the_first_and_leaves_nothing(nam
         ("b.txt.zst", zstandard.ZstdCompressor().compress(b"text " * 1000)[:-9], 0, "the .zst data is cut off"),
         ("b.txt.gz", b"no gzip at all", 0, "the .gz data is corrupt"),
     ],
+    ids=["not UTF-8", "empty", "gzip cut off", "zstandard cut off", "no gzip"],
 )
 def test_bad_file_among_files_is_skipped_or_named(
     name: str, raw: bytes, offset: int, reason: str, tmp_path: Path
