@@ -18,7 +18,7 @@ def from_torch(parameters: Mapping[str, Any], layer: int = 0, reverse: bool = Fa
     """Turn the parameters of one layer of an nn.RNN into a VanillaRNN's weights.
 
     Args:
-        parameters: `rnn.state_dict()`, or any mapping of its names to arrays.
+        parameters: `rnn.state_dict()` (float32 or float64), or any mapping of its names to arrays.
         layer: number of the layer, from 0.
         reverse: take the backward direction of a bidirectional nn.RNN.
 
@@ -41,11 +41,17 @@ def from_torch(parameters: Mapping[str, Any], layer: int = 0, reverse: bool = Fa
     missing = [name for name in names[:2] if name not in parameters]
     if missing:
         raise ValueError(
-            f"from_torch: parameters must hold {' and '.join(names[:2])}. Received: {sorted(parameters)}. "
+            f"from_torch: parameters must hold {' and '.join(names[:2])}. Received: parameters={sorted(parameters)}. "
             "Pass the state_dict() of an nn.RNN, and a layer that it has."
         )
-    weights = [np.asarray(parameters[name]).T for name in names[:2]]
+    # Copies: what is trained here must not change the nn.RNN that it came from.
+    weights = [np.asarray(parameters[name]).T.copy() for name in names[:2]]
     biases = [np.asarray(parameters[name]) for name in names[2:] if name in parameters]
+    if len(biases) == 1:
+        raise ValueError(
+            f"from_torch: parameters must hold both {' and '.join(names[2:])}, or neither. Received: "
+            f"parameters={sorted(parameters)}. Pass the state_dict() of an nn.RNN as it is."
+        )
     return [*weights, np.sum(biases, axis=0)] if biases else weights
 
 
@@ -58,7 +64,8 @@ def to_torch(weights: Sequence[Any], layer: int = 0, reverse: bool = False) -> d
         reverse: name them as the backward direction of a bidirectional nn.RNN.
 
     Returns:
-        Name → array; the whole bias is `bias_ih`, `bias_hh` is zero.
+        Name → array; the whole bias is `bias_ih`, `bias_hh` is zero. For nn.RNN:
+        `rnn.load_state_dict({name: torch.from_numpy(array) for name, array in ….items()})`.
 
     Raises:
         ValueError: there are not two or three weights.
@@ -72,8 +79,8 @@ def to_torch(weights: Sequence[Any], layer: int = 0, reverse: bool = False) -> d
     """
     if len(weights) not in (2, 3):
         raise ValueError(
-            f"to_torch: weights must be kernel, recurrent_kernel and perhaps bias. Received: {len(weights)} arrays. "
-            "Pass the get_weights() of one VanillaRNN."
+            "to_torch: weights must be kernel, recurrent_kernel and perhaps bias. Received: len(weights)="
+            f"{len(weights)}. Pass the get_weights() of one VanillaRNN."
         )
     arrays = [np.ascontiguousarray(np.asarray(weight).T) for weight in weights[:2]]
     if len(weights) == 3:

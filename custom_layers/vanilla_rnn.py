@@ -28,8 +28,11 @@ class VanillaRNN(CarriedState):
     `get_weights` and `set_weights` exchange, in this order, with a SimpleRNN of the same sizes. x U + b is one product
     for all timesteps; what is left is `custom_layers.recurrence`, fused on TensorFlow and JAX.
 
-    Unlike SimpleRNN: `reset`; a state that can be read, set and saved, on JAX too; `seed` in the config; bad arguments
-    are refused, never clamped; a timestep masked before the first unmasked one outputs the initial state, not zeros.
+    Unlike SimpleRNN: `reset`; a state that can be read, set and saved, on JAX too; `seed` in the config;
+    `activity_regularizer` is applied; with `go_backwards` the mask passed on is in the order of the outputs; bad
+    arguments are refused, never clamped; a timestep masked before the first unmasked one outputs the initial state
+    (SimpleRNN on TensorFlow: zeros). Weights are exchanged by `get_weights` and `set_weights`, not by files of weights;
+    it is no `keras.layers.RNN`. On JAX its gradient is reverse-mode only (`jax.grad`, not `jax.jvp`).
 
     Args:
         units … recurrent_dropout: as in `keras.layers.SimpleRNN`; dropout masks are drawn once per sequence.
@@ -148,8 +151,12 @@ class VanillaRNN(CarriedState):
         batch, _, features = sequences_shape
         if not self.cell.built:
             self.cell.build((batch, features))
-        if self.stateful:
+        if self.stateful and self.state_variable is None:
             self.create_state(batch, self.units)
+        if self.unroll and sequences_shape[1] is None:
+            owner, fix = type(self).__name__, "Give the input a number of timesteps, or build with unroll=False"
+            what = "the number of timesteps of an unrolled layer"
+            raise ValueError(checks.refusal(owner, what, "be static", "timesteps", None, fix))
 
     def call(
         self,
@@ -161,16 +168,21 @@ class VanillaRNN(CarriedState):
     ) -> Any:
         """Return the outputs, as the class documents."""
         initial_state = checks.only(type(self).__name__, "initial_state", initial_state)
-        reset = None if reset is None else ops.convert_to_tensor(reset)
+        mask, reset = (None if x is None else ops.convert_to_tensor(x) for x in (mask, reset))
         self._check_shapes(sequences.shape, *(None if x is None else x.shape for x in (initial_state, reset, mask)))
         if reset is not None and keras.backend.standardize_dtype(reset.dtype) != "bool":
             fix = "Cast it, as reset.astype(bool)"
             name = type(self).__name__
             raise TypeError(checks.refusal(name, "reset", "be bool", "reset.dtype", reset.dtype, fix))
         batch, timesteps, features = ops.shape(sequences)
+        if self.stateful:
+            batch = self.state_variable.shape[0]
+        # Sizes unknown while tracing were not checked above; these make the backend refuse what does not fit.
+        sequences = ops.reshape(sequences, (batch, timesteps, features))
+        mask, reset = (None if x is None else ops.reshape(x, (batch, timesteps)) for x in (mask, reset))
         if initial_state is None:
             initial_state = self.state_variable if self.stateful else ops.zeros((batch, self.units), self.compute_dtype)
-        initial_state = ops.cast(initial_state, self.compute_dtype)  # [batch, units]
+        initial_state = ops.reshape(ops.cast(initial_state, self.compute_dtype), (batch, self.units))
 
         recurrent_dropout_mask = None
         if training and self.dropout > 0:

@@ -25,12 +25,14 @@ def scan(
         carry: array.
         inputs: arrays `[timesteps, …]` or None.
         reverse: run from the last timestep to the first; outputs stay in the order of time.
-        unroll: write the whole loop out instead of `UNROLL` timesteps at a time.
+        unroll: write the whole loop out instead of `UNROLL` timesteps at a time (one, if their number is symbolic, as
+            in an export for any length).
 
     Returns:
         The last carry, and the outputs `[timesteps, …]`.
     """
-    return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=True if unroll else UNROLL)
+    turn: int | bool = UNROLL if isinstance(inputs[0].shape[0], int) else 1
+    return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=unroll or turn)
 
 
 # All three are compiled functions, so that eager calls do not compile their loops anew each time.

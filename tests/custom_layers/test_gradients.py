@@ -48,6 +48,12 @@ CASES = [
     Case("elu", 2, False, "last"),
     Case("tanh", 1, False, "both"),
     Case("relu", 2, True, "sequences"),
+    # Every activation with every number of timesteps that is a case of its own.
+    *(
+        Case(activation, timesteps, timesteps == 2, "both")
+        for activation in ("tanh", "relu", "sigmoid", "hard_sigmoid", "linear")
+        for timesteps in (1, 2, 7)
+    ),
 ]
 
 

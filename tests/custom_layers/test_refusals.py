@@ -78,3 +78,40 @@ def test_vanilla_rnn_other_feature_size_after_build_is_refused():
     ours(sequences())
     with pytest.raises(ValueError, match="features=4"):
         ours(np.ones((2, 3, 7), "float32"))
+
+
+def test_vanilla_rnn_unrolled_with_an_unknown_number_of_timesteps_is_refused():
+    with pytest.raises(ValueError, match=r"timesteps of an unrolled layer must be static\. Received: timesteps=None"):
+        VanillaRNN(4, unroll=True)(keras.Input((None, 3)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="sizes are always known while JAX traces")
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize(
+    ("what", "shape"), [("initial_state", (3, UNITS)), ("reset", (1, 6)), ("reset", (2, 1)), ("mask", (3, 6))]
+)
+def test_vanilla_rnn_sizes_unknown_while_tracing_are_refused_when_they_come(what, shape, xla):
+    import tensorflow as tf
+
+    layer = VanillaRNN(UNITS, return_sequences=True)
+    dtype = tf.float32 if what == "initial_state" else tf.bool
+    signature = [tf.TensorSpec([None, None, 4]), tf.TensorSpec([None, UNITS if dtype == tf.float32 else None], dtype)]
+
+    @tf.function(input_signature=signature, jit_compile=xla)
+    def call(x, other):
+        return layer(x, **{what: other})
+
+    x = np.ones((2, 6, 4), "float32")
+    fits = np.ones((2, UNITS) if what == "initial_state" else (2, 6), dtype.as_numpy_dtype)
+    assert call(x, fits).shape == (2, 6, UNITS)  # guard
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        call(x, np.ones(shape, dtype.as_numpy_dtype))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_stateful_layer_given_another_batch_is_refused(jit_compile):
+    model = keras.Sequential([keras.Input(batch_shape=(2, 3, 4)), VanillaRNN(UNITS, stateful=True)])
+    model.compile(jit_compile=jit_compile)
+    assert model.predict(np.ones((4, 3, 4), "float32"), batch_size=2, verbose=0).shape == (4, UNITS)  # guard
+    with pytest.raises(Exception, match=r"(?i)shape|reshape"):
+        model.predict(np.ones((3, 3, 4), "float32"), batch_size=2, verbose=0)

@@ -78,5 +78,33 @@ def test_from_torch_of_a_layer_that_is_not_there_is_refused():
 
 
 def test_to_torch_of_other_weights_is_refused():
-    with pytest.raises(ValueError, match="Received: 4 arrays"):
+    with pytest.raises(ValueError, match=r"Received: len\(weights\)=4"):
         to_torch([np.ones((1, 1))] * 4)
+
+
+def test_from_torch_copies():
+    p = parameters()
+    kernel, *_ = from_torch(p)
+    before = kernel.copy()
+    p["weight_ih_l0"][:] = 0
+    np.testing.assert_array_equal(kernel, before)
+
+
+def test_from_torch_one_bias_of_two_is_refused():
+    p = parameters()
+    del p["bias_hh_l0"]
+    with pytest.raises(ValueError, match="must hold both bias_ih_l0 and bias_hh_l0, or neither"):
+        from_torch(p)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch (extra `bench`) is not installed")
+def test_to_torch_loads_into_nn_rnn():
+    import torch
+
+    layer = layer_with(from_torch(parameters()))
+    rnn = torch.nn.RNN(FEATURES, UNITS, batch_first=True)
+    rnn.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in to_torch(layer.get_weights()).items()})
+    x, state = inputs()
+    with torch.no_grad():
+        expected = rnn(torch.from_numpy(x), torch.from_numpy(state[None]))[0].numpy()
+    np.testing.assert_allclose(np.asarray(layer(x, initial_state=state)), expected, rtol=1e-5, atol=1e-6)

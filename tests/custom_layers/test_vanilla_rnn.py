@@ -283,3 +283,46 @@ def test_vanilla_rnn_trains_as_simple_rnn_does(jit_compile, dynamic_batch):
         trained.append([losses, *layer.get_weights(), predicted])
     for expected, actual in zip(*trained, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_compute_mask_is_in_the_order_of_the_outputs_and_only_for_sequences(go_backwards):
+    mask = np.arange(TIMESTEPS)[None] < np.array([[6], [3], [1]])
+    layer = VanillaRNN(UNITS, return_sequences=True, go_backwards=go_backwards)
+    passed = array(layer.compute_mask(sequences(), mask))
+    np.testing.assert_array_equal(passed, mask[:, ::-1] if go_backwards else mask)
+    assert not np.array_equal(mask, mask[:, ::-1])  # guard
+    assert VanillaRNN(UNITS, go_backwards=go_backwards).compute_mask(sequences(), mask) is None
+    with_state = VanillaRNN(UNITS, return_sequences=True, return_state=True).compute_mask(sequences(), mask)
+    np.testing.assert_array_equal(array(with_state[0]), mask)
+    assert with_state[1:] == [None]
+
+
+def test_vanilla_rnn_built_twice_keeps_its_state_variable():
+    layer = VanillaRNN(UNITS, stateful=True)
+    layer.build((BATCH, TIMESTEPS, FEATURES))
+    variable = layer.state_variable
+    layer.build((BATCH, TIMESTEPS, FEATURES))
+    assert layer.state_variable is variable
+
+
+@pytest.mark.parametrize("activation", ["tanh", "elu"])
+def test_exported_for_any_number_of_timesteps_computes_the_same(activation, tmp_path):
+    inputs = keras.Input((None, FEATURES))
+    model = keras.Model(inputs, VanillaRNN(UNITS, activation=activation, return_sequences=True)(inputs))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        shape = jax.export.symbolic_shape("batch, timesteps, 4")
+        traced = jax.ShapeDtypeStruct(shape, "float32")
+        exported = jax.export.export(jax.jit(lambda x: model(x)))(traced)
+        call = exported.call
+    else:
+        import tensorflow as tf
+
+        model.export(str(tmp_path), verbose=False)
+        loaded = tf.saved_model.load(str(tmp_path))
+        call = loaded.serve
+    for timesteps in (1, 2, 7, 8):
+        x = sequences(timesteps=timesteps)
+        np.testing.assert_allclose(array(call(x)), array(model(x)), rtol=1e-5, atol=1e-6)
