@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import os
 import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Meter:
         finally:
             os.close(file)
 
-    @contextmanager
+    @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Shows the counts while the body runs: live on a terminal, else a line now and then; the file is removed."""
         path = Path(self.path)
@@ -97,7 +98,7 @@ def _whole(ticks: bytes) -> bytes:
     return ticks[: len(ticks) - len(ticks) % _TICK.size]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _nothing() -> Iterator[None]:
     yield
 
@@ -111,11 +112,11 @@ def run_pipeline(elements: Iterable[Any], transform: beam.PTransform, options: M
         options: Beam's pipeline options under Beam's names, the `runner` among them.
 
     Raises:
-        ValueError: Beam has no option of a name.
+        ValueError: Beam has no option of a name, or a value is not of its type.
         RuntimeError: A worker process died, or the pipeline did not end as it should.
     """
     options = dict(options)
-    _check_names(options)
+    _check(options)
     # Beam's own DirectRunner may start by downloading a binary; FnApiRunner is the one it falls back to.
     if options["runner"] == "DirectRunner":
         options["runner"] = "FnApiRunner"
@@ -130,7 +131,7 @@ def _run_here(elements: Iterable[Any], transform: beam.PTransform, options: Mapp
         _ = pipeline | "Create" >> beam.Create(list(elements), reshuffle=False) | transform
 
 
-def _check_names(options: Mapping[str, Any]) -> None:
+def _check(options: Mapping[str, Any]) -> None:
     known = PipelineOptions([]).get_all_options()  # without, Beam reads our command line
     for name in options:
         if name not in known:
@@ -138,3 +139,17 @@ def _check_names(options: Mapping[str, Any]) -> None:
                 f"Beam: an option must be one of apache_beam's pipeline options. Received: beam.{name}."
                 f"{did_you_mean(name, known)} See `PipelineOptions` in Beam's documentation."
             )
+    if options["runner"] == "PortableRunner" and not options.get("job_endpoint"):
+        raise ValueError(
+            "Beam: PortableRunner must be told where its job service is. Received: beam.job_endpoint=None. "
+            "Set it to HOST:PORT."
+        )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # Beam reads its options as a command line does, and ends the process
+            PipelineOptions.from_dictionary(dict(options)).get_all_options()
+    except SystemExit as error:
+        reason = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise ValueError(
+            f"Beam: an option must be of its type. Received: {reason}. Correct the section beam."
+        ) from error

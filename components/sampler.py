@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from components.metrics import metrics
 from components.native_logs import import_quietly
 from pipeline.errors import UsageError
 
-# Streaming asks for this many characters at a time.
+# Streaming asks for this many tokens at a time, each time with the text so far as the prompt.
 _STREAMED_AT_ONCE = 16
+_GOES_ON_FROM_TEXT = ("char", "word")
 
 
 def version_folder(model: Path) -> Path:
@@ -30,6 +32,12 @@ def version_folder(model: Path) -> Path:
             f"{'holds no saved_model.pb' if model.is_dir() else 'is no folder'}. `run` prints where it pushes to."
         )
     return max(versions, key=lambda path: int(path.name))
+
+
+def tokenizer_kind(model: Path) -> str:
+    """What a served model's tokens are: char, byte, word or bpe."""
+    settings = json.loads((version_folder(model) / "assets" / "tokenizer.json").read_text("utf-8"))
+    return str(settings["kind"])
 
 
 def load_signatures(model: Path) -> dict[str, Any]:
@@ -69,12 +77,13 @@ def sample(
     Args:
         model: Folder of the served model or of one of its versions.
         prompt: Start of the text.
-        length: Characters to generate at most.
+        length: Tokens to generate at most.
         temperature, top_k, top_p: See `components.sampling.sample`.
         greedy: Take the most likely character at each step.
         seed: Seed of the first text, the next one has seed + 1; None draws one. Same seed, same text.
         num: How many texts.
-        stream: Called with each new piece of the text, the prompt first; needs num=1.
+        stream: Called with each new piece of the text, the prompt first; needs num=1. A model of bytes or byte pairs
+            gives the whole text in one piece: what it wrote so far need not be what the text so far reads as.
 
     Returns:
         Each prompt with its continuation.
@@ -93,10 +102,16 @@ def sample(
             top_p=tf.constant([top_p]),
             seed=tf.constant([seed + i for i in range(num)], tf.int64),
         )
-        return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["finished"].numpy().tolist()
+        # Tokens smaller than a character may end in the middle of one.
+        texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()]
+        return texts, outputs["finished"].numpy().tolist()
 
     if stream is None:
         return generate([prompt] * num, length)[0]
+    if tokenizer_kind(model) not in _GOES_ON_FROM_TEXT:
+        (text,), _ = generate([prompt], length)
+        stream(text)
+        return [text]
     text, finished, left = prompt, False, length
     stream(prompt)
     while left > 0 and not finished:

@@ -57,6 +57,12 @@ def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, of
         split = split_code(str(named))
         if split is None:
             raise RecordError(f"the field {fields.split!r} must be one of {KNOWN}", _show(named), "Correct the record")
+    if "id" in rest and _KEPT_ID in rest:
+        raise RecordError(
+            f"a record must not have both the fields 'id' and {_KEPT_ID!r}, under which the first is kept",
+            _show(rest[_KEPT_ID]),
+            "Name one of them as example_gen.fields.id, or rename it",
+        )
     known |= {_KEPT_ID if key == "id" else key: value for key, value in rest.items()}
     try:
         raw, line = text.encode("utf-8"), to_line(known)
@@ -64,6 +70,8 @@ def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, of
         raise RecordError(
             "text must be what UTF-8 can hold", f"half a surrogate pair, {error.object[error.start]!r}", "Correct it"
         ) from error
+    except RecursionError as error:
+        raise RecordError("a record must not be nested so deeply", "hundreds of levels", "Correct it") from error
     return Document(raw, len(text), line, number, offset, known.get("id"), split)
 
 

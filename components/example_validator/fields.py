@@ -61,7 +61,8 @@ def field_domain(split: SplitStatistics, schema: schema_pb2.Schema, max_share: f
         statistics = split.fields[feature.name]
         found = _SCHEMA_TYPES[statistics.type]
         # Integers are numbers, too.
-        if found != feature.type and {found, feature.type} != {schema_pb2.INT, schema_pb2.FLOAT}:
+        untyped = feature.type == schema_pb2.TYPE_UNKNOWN
+        if not untyped and found != feature.type and {found, feature.type} != {schema_pb2.INT, schema_pb2.FLOAT}:
             sentence = f"{_of(feature)} must hold {_TYPE_NAMES[feature.type]}; it holds {_TYPE_NAMES[found]}."
             yield Finding(feature.name, "UNEXPECTED_DATA_TYPE", "Unexpected type", sentence)
         elif statistics.HasField("string_stats"):

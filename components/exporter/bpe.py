@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.exporter.pieces import split_bytes
-from components.transform.bpe import BYTES, SPACE, WHITESPACE, Bpe, byte_classes
+from components.transform.bpe import BYTES, LONGEST_RUN, SPACE, WHITESPACE, Bpe, byte_classes
 
 
 class GraphBpe(tf.Module):
@@ -60,7 +60,16 @@ class GraphBpe(tf.Module):
         row = rows.value_rowids()
         before, here = classes[:-1], classes[1:]
         cut = (here <= WHITESPACE) | ((before != SPACE) & (before != here)) | (row[:-1] != row[1:])
-        return tf.where(tf.concat([tf.ones_like(row[:1], tf.bool), cut], 0))[:, 0]
+        cut = tf.concat([tf.ones_like(row[:1], tf.bool), cut], 0)
+        # Long runs are cut again; a space before a run is none of its characters.
+        opens = tf.bitwise.bitwise_and(rows.flat_values, 0xC0) != 0x80
+        character = tf.cumsum(tf.cast(opens, tf.int32))
+        starts = tf.where(cut)[:, 0]
+        spaces = tf.cast(tf.gather(classes, starts) == SPACE, tf.int64)
+        first = tf.minimum(starts + spaces, tf.size(classes, tf.int64) - 1)
+        within = character - tf.gather(tf.gather(character, first), tf.cumsum(tf.cast(cut, tf.int32)) - 1)
+        cut |= opens & (within > 0) & (within % LONGEST_RUN == 0)
+        return tf.where(cut)[:, 0]
 
     def _merge(self, pieces: tf.RaggedTensor) -> tf.RaggedTensor:
         """Bytes of pieces, int32 [pieces, (bytes)], as their tokens, int32 [pieces, (tokens)]."""

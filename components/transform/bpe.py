@@ -2,8 +2,9 @@
 
 A text's bytes are cut into pieces, and tokens never reach across a cut. With four classes of bytes (space 0x20; other
 whitespace 0x09 to 0x0D; ASCII punctuation; the rest: letters, digits, other controls, all of 0x80 and above) a piece is
-an optional single space and a run of one class, or one byte of whitespace: `"it's  a\n"` → `it`, `'`, `s`, ` `, ` a`,
-`\n`. No cut falls into a character.
+an optional single space and a run of one class of at most 64 characters, or one byte of whitespace: `"it's  a\n"` →
+`it`, `'`, `s`, ` `, ` a`, `\n`. No cut falls into a character. (The bound is for scripts that part no words: learning
+takes a time that grows with the square of the longest piece.)
 
 Tokens 0 to 255 are the bytes; merge `(a, b)` number r makes token 256 + r. In a piece the pair of neighbours with the
 lowest number is merged wherever it occurs, from left to right, until no pair is among the merges.
@@ -27,8 +28,9 @@ import numpy as np
 
 BYTES = 256
 SPACE, WHITESPACE, PUNCTUATION, REST = range(4)
+LONGEST_RUN = 64  # characters
 # The same pieces as `piece_starts`, for the trainer's own regular expressions.
-_PIECE = r" ?[!-/:-@\[-`{-~]+| ?[^\x09-\x0D !-/:-@\[-`{-~]+|[\x09-\x0D ]"
+_PIECE = r" ?[!-/:-@\[-`{-~]{1,64}| ?[^\x09-\x0D !-/:-@\[-`{-~]{1,64}|[\x09-\x0D ]"
 # Pieces that are remembered at a time: some ten megabytes.
 _CACHE_SIZE = 1 << 16
 _NOT_INSTALLED = (
@@ -62,6 +64,15 @@ def piece_starts(raw: bytes) -> np.ndarray:
     before, here = classes[:-1], classes[1:]
     cut = np.ones(len(classes), bool)
     cut[1:] = (here <= WHITESPACE) | ((before != SPACE) & (before != here))
+    if not len(cut):
+        return np.flatnonzero(cut)
+    # Long runs are cut again; a space before a run is none of its characters.
+    opens = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
+    character = np.cumsum(opens)
+    starts = np.flatnonzero(cut)
+    first = np.minimum(starts + (classes[starts] == SPACE), len(classes) - 1)
+    within = character - character[first][np.cumsum(cut) - 1]
+    cut |= opens & (within > 0) & (within % LONGEST_RUN == 0)
     return np.flatnonzero(cut)
 
 

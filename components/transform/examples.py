@@ -6,6 +6,7 @@ record is found by looking up its place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +61,19 @@ def write_shard(spec: ShardSpec, documents: Documents, tokenizer: Tokenizer, fol
         Number of tokens.
     """
     dtype, path = token_dtype(len(tokenizer)), folder / spec.file
-    starts, temporary = [0], path.with_name(f".{path.name}.tmp")
+    # Names of the worker's own: Beam may run a shard twice at a time.
+    starts, temporary = [0], path.with_name(f".{path.name}.{os.getpid()}")
+    index = temporary.with_suffix(".npy")
     try:
         with temporary.open("wb") as file:
             for document in range(spec.first, spec.stop):
                 starts.append(starts[-1] + file.write(tfrecord(tokenizer.encode(documents.read(document)), dtype)))
-        np.save(path.with_suffix(".npy"), np.asarray(starts, np.int64))
+        np.save(index, np.asarray(starts, np.int64))
+        index.replace(path.with_suffix(".npy"))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
     return int((np.diff(starts) - FRAME_BYTES).sum()) // dtype.itemsize
 
 

@@ -207,10 +207,14 @@ class WordTokenizer(Tokenizer):
     ) -> WordTokenizer:
         """Keeps the words counted at least `min_count` times, and of these the most frequent ones.
 
+        A word that is spelt like a special, such as the `<unk>` of WikiText, is none: it becomes `<unk>`.
+
         Args:
             vocabulary_size: Largest number of ids, the specials among them.
         """
-        kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+        names = {f"<{name}>" for name in specials}
+        known = (word for word, count in counts.items() if count >= min_count and word not in names)
+        kept = sorted(known, key=lambda word: (-counts[word], word))
         return cls(tuple(specials), options, tuple(kept[: vocabulary_size and vocabulary_size - len(specials)]))
 
     @property

@@ -37,6 +37,25 @@ def test_run_pipeline_unknown_option_is_refused_before_anything_runs(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"parallelism": "abc"},
+            r"an option must be of its type\. Received: argument --parallelism: invalid int value",
+        ),
+        ({"runner": "PortableRunner"}, r"PortableRunner must be told where its job service is"),
+    ],
+)
+def test_run_pipeline_options_that_do_not_fit_are_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_names(["a"], tmp_path, {**LOCAL, **options}, Meter("test", "nowhere"))
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_config_takes_any_of_beams_options() -> None:
     config = BeamConfig(runner="FlinkRunner", flink_master="localhost:8081", parallelism=2)  # type: ignore[call-arg]
     assert config.model_dump()["flink_master"] == "localhost:8081"

@@ -155,3 +155,18 @@ def test_score_of_a_served_folder_uses_its_newest_version(model, tmp_path):
     (tmp_path / "2").symlink_to(model.saved_model)
 
     assert sampler.score(tmp_path, "abc") == sampler.score(model.saved_model, "abc")
+
+
+# ---- The other tokenizers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe", "word"])
+def test_sample_of_any_tokenizer_is_text_and_streams_the_same(kind, tmp_path_factory):
+    other = exported.of_kind(tmp_path_factory.getbasetemp(), kind)
+    texts = [sampler.sample(other.saved_model, "a bé", length=40, seed=seed) for seed in range(5)]
+    assert all(text.startswith("a bé") for (text,) in texts)
+    assert kind == "word" or any("\ufffd" in text for (text,) in texts)  # guard: parts of characters were written
+    for seed, text in enumerate(texts):
+        pieces = []
+        assert sampler.sample(other.saved_model, "a bé", length=40, seed=seed, stream=pieces.append) == text
+        assert "".join(pieces) == text[0]

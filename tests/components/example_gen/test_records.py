@@ -50,6 +50,13 @@ def test_to_document_dotted_name_reaches_into_mappings() -> None:
     assert record["pair"] == {"en": "yes", "fr": "oui"}  # not changed
 
 
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("record", "fields", "reason"),
     [
@@ -64,6 +71,8 @@ def test_to_document_dotted_name_reaches_into_mappings() -> None:
         ({"text": "\ud834"}, TEXT, "half a surrogate pair, '\\ud834'"),
         ({"text": "x", "note": "\ud834"}, TEXT, "half a surrogate pair, '\\ud834'"),
         ({"a": {"b": "x"}}, FieldsConfig(text="a.c"), "only 'a'"),
+        ({"text": "x", "id": 1, "source_id": 2}, TEXT, "2"),
+        ({"text": "x", "deep": nested(5_000)}, TEXT, "hundreds of levels"),
     ],
 )
 def test_to_document_unfit_field_is_refused(record: dict[str, Any], fields: FieldsConfig, reason: str) -> None:
@@ -112,6 +121,8 @@ def test_json_lines_literal() -> None:
         (b'["text"]', 9, "a list"),
         (b'"text"', 9, "a str"),
         (b'{"text": NaN}', 9, "NaN is no JSON value"),
+        (b'{"text": "x", "n": 1e999}', 9, "1e999 is too large a number"),
+        (b'{"text": "a\x01"}', 9, "Invalid control character at character 11"),
         (b'{"text": "\xff"}', 19, "byte 0xff (invalid start byte)"),
         (b'{"text": ' + b"[" * 100_000, 9, "it is nested too deeply"),
         (b'{"text": "x"} {}', 9, "Extra data at character 14"),

@@ -245,6 +245,17 @@ def test_field_domain_shared_domain_of_a_given_schema_counts() -> None:
     assert found.split == "eval"
 
 
+@pytest.mark.parametrize("value", ["a", 5, 0.5, [1]])
+def test_field_of_a_given_schema_without_a_type_may_hold_anything(value: Any) -> None:
+    schema = text_format.Parse('feature { name: "label" presence { min_fraction: 1.0 } }', schema_pb2.Schema())
+    checks = {"field_domain": {"severity": "stop"}, "required_fields": {"severity": "stop"}}
+    assert [
+        a for a in find(with_fields([{"label": value}], [{"label": value}]), schema, **checks) if "label" in a.sentence
+    ] == []
+    missing = find(with_fields([{"label": value}], [{"other": 1}]), schema, **checks)
+    assert "label" in {a.feature for a in missing}  # guard
+
+
 # ---- Messages -------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,12 @@ from tests.testing import document_nats
 
 ALPHABET = "aabbcc  \n\té→🙂e\u0301ABÉﬁ\u00a0\u2028\0x,."
 random_texts = random.Random(0)
-TEXTS = ["", *("".join(random_texts.choices(ALPHABET, k=n)) for n in (1, 3, 10, 40, 40, 300)), "🙂\U0010ffff" * 3]
+TEXTS = [
+    "",
+    "a <unk> <end> b <pad>",
+    *("".join(random_texts.choices(ALPHABET, k=n)) for n in (1, 3, 10, 40, 40, 300)),
+    "🙂\U0010ffff" * 3,
+]
 
 
 @pytest.fixture(scope="session", params=exported.OF_EACH_KIND)

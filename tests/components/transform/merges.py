@@ -20,12 +20,22 @@ def byte_class(byte: int) -> str:
 
 
 def pieces_by_loop(raw: bytes) -> list[bytes]:
-    """Cut at position i where i is 0, class[i] is a whitespace, or class[i-1] is neither a space nor class[i]."""
+    """Cut at position i where i is 0, class[i] is a whitespace, or class[i-1] is neither a space nor class[i].
+
+    And before every 64th character of a run, the space before it not counted.
+    """
     pieces: list[bytes] = []
+    characters = 0  # of the run that began after the last cut of the first kind
     for i, byte in enumerate(raw):
         here = byte_class(byte)
+        opens = byte & 0xC0 != 0x80
         if i == 0 or here in ("space", "whitespace") or byte_class(raw[i - 1]) not in ("space", here):
             pieces.append(b"")
+            characters = 0
+        elif byte_class(raw[i - 1]) != "space":
+            characters += opens
+            if opens and characters % 64 == 0:
+                pieces.append(b"")
         pieces[-1] += bytes([byte])
     return pieces
 

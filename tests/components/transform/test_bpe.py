@@ -3,6 +3,7 @@
 import importlib.metadata
 import itertools
 import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def huggingface(merges: list[tuple[int, int]]) -> Tokenizer:
     vocabulary = {token: i for i, token in enumerate(tokens)}
     assert len(vocabulary) == len(tokens)
     encoder = Tokenizer(models.BPE(vocabulary, [(tokens[a], tokens[b]) for a, b in merges]))
-    letters, marks = r"[\x00-\x08\x0E-\x1F0-9A-Za-z\x7F-\x{10FFFF}]+", r"[\x21-\x2F\x3A-\x40\x5B-\x60\x7B-\x7E]+"
+    letters, marks = (
+        r"[\x00-\x08\x0E-\x1F0-9A-Za-z\x7F-\x{10FFFF}]{1,64}",
+        r"[\x21-\x2F\x3A-\x40\x5B-\x60\x7B-\x7E]{1,64}",
+    )
     split = pre_tokenizers.Split(Regex(rf" ?{letters}| ?{marks}|[\t\n\x0B\x0C\r ]"), behavior="isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     encoder.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
@@ -74,6 +78,9 @@ def packaged_plays() -> list[str]:
         ("\r\n\t x", ["\r", "\n", "\t", " x"]),
         (" ?! ab1é\x00_", [" ?!", " ab1é\x00", "_"]),
         (" \n ", [" ", "\n", " "]),
+        ("x" * 130, ["x" * 64, "x" * 64, "xx"]),
+        (f" {'日' * 70} ", [f" {'日' * 64}", "日" * 6, " "]),
+        ("." * 64 + "a" * 64 + " " + "a" * 65, ["." * 64, "a" * 64, " " + "a" * 64, "a"]),
     ],
 )
 def test_piece_starts_cut_between_classes(text: str, expected: list[str]) -> None:
@@ -230,3 +237,8 @@ def test_train_without_the_package_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ModuleNotFoundError, match=r"Install the extra `bpe`: pip install 'rnn-pipeline\[bpe\]'"):
         train(CORPUS, 300)
+
+
+def test_train_on_a_long_run_without_blanks_is_as_on_its_pieces() -> None:
+    run = "".join(random.Random(0).choices("日本語文字", k=6_400))
+    assert train([run], 400) == train([run[i : i + 64] for i in range(0, len(run), 64)], 400)

@@ -179,6 +179,14 @@ def test_word_vocabulary_size_keeps_the_most_frequent() -> None:
     assert kept.unknown_among(counts) == 3
 
 
+def test_word_spelt_like_a_special_is_unknown() -> None:
+    counts = count_words("<unk> a <end> a <pad> <x>")
+    tokenizer = WordTokenizer.from_counts(counts, ("end", "unk", "pad"))
+    assert tokenizer.words == ("a", "<x>")
+    assert tokenizer.encode("<unk> a <end>").tolist() == [1, 3, 1]
+    assert tokenizer.unknown_among(counts) == 3
+
+
 def test_bpe_ids_are_merged_pairs_behind_the_specials() -> None:
     assert PAIRS.tokens[-3:] == ["th", "the", " the"]
     assert PAIRS.encode("the thx the").tolist() == [2 + 257, 2 + ord(" "), 2 + 256, 2 + ord("x"), 2 + 258]
