@@ -39,9 +39,13 @@ def call_with_workers(function: Callable[..., None], *arguments: Any) -> None:
     process = context.Process(target=_call, args=(report, pickle.dumps((function, arguments))))
     process.start()
     try:
-        _wait(psutil.Process(process.pid))
+        _wait(psutil.Process(process.pid), outcome)
+        # Taken before the process has ended: it waits until a long report has been read.
+        reported = outcome.poll()
+        error = outcome.recv() if reported else None
         process.join()
-        error = outcome.recv() if outcome.poll() else RuntimeError(f"The process died with code {process.exitcode}.")
+        if not reported:
+            error = RuntimeError(f"The process died with code {process.exitcode}.")
     finally:
         process.kill()
     if error is not None:
@@ -60,11 +64,11 @@ def _call(report: Connection, call: bytes) -> None:
         report.send(None)
 
 
-def _wait(process: psutil.Process) -> None:
-    """Waits for a process; ends its descendants when one of them has died before it."""
+def _wait(process: psutil.Process, outcome: Connection) -> None:
+    """Waits for a process to report or end; ends its descendants when one of them has died before that."""
     seen: set[psutil.Process] = set()
     lost_since: float | None = None
-    while _runs(process):
+    while _runs(process) and not outcome.poll():
         seen |= set(process.children(recursive=True))
         alive = {worker for worker in seen if _runs(worker)}
         lost_since = (lost_since or time.monotonic()) if alive != seen else None

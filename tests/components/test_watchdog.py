@@ -22,6 +22,10 @@ def fail():
     raise LookupError("no such thing")
 
 
+def fail_at_length():
+    raise LookupError("x" * 1_000_000)
+
+
 def wait_for_a_killed_worker(path):
     """Starts two workers, kills one when it has been seen, and waits for ever."""
     workers = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in range(2)]
@@ -45,6 +49,12 @@ def test_call_with_workers_runs_the_function(tmp_path):
 def test_call_with_workers_raises_what_the_function_raises():
     with pytest.raises(LookupError, match="no such thing"):
         call_with_workers(fail)
+
+
+def test_call_with_workers_error_longer_than_a_pipe_holds_comes_through():
+    with pytest.raises(LookupError) as caught:
+        call_with_workers(fail_at_length)
+    assert len(str(caught.value)) == 1_000_000
 
 
 def test_call_with_workers_function_that_dies_is_an_error():
