@@ -8,6 +8,7 @@ window. The ratio of their times is the share of the Trainer's time that is the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
     from components.trainer.loop import train_epoch
     from components.trainer.optimizers import make_optimizer
     from components.trainer.progress import TrainingProgress
-    from components.transform.reader import LaneReader
+    from components.transform.reader import LaneReader, Window
     from components.transform.tokenizers import load
     from pipeline.config_file import load_config
 
@@ -48,6 +50,9 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
         @property
         def steps(self) -> int:
             return self.count
+
+        def windows(self, first: int = 0) -> Iterator[Window]:
+            return itertools.islice(super().windows(first), self.count - first)
 
     config = load_config(Path("configs") / f"{recipe}.yaml")
     vocabulary = load(lanes["transform_graph"])
