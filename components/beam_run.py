@@ -9,7 +9,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Meter:
 
         def show() -> None:
             last_line = started
-            with spinner if console.is_terminal else _nothing():
+            with spinner if console.is_terminal else contextlib.nullcontext():
                 task = spinner.add_task(self.label)
                 while not done.wait(_SECONDS_BETWEEN_LOOKS):
                     if not path.stat().st_size:
@@ -98,9 +98,27 @@ def _whole(ticks: bytes) -> bytes:
     return ticks[: len(ticks) - len(ticks) % _TICK.size]
 
 
-@contextlib.contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+@dataclasses.dataclass(eq=False)
+class ForEach(beam.PTransform):
+    """Specifications → what a function does with each, on any worker.
+
+    Attributes:
+        name: Of the step, in Beam's graph and errors.
+        function: Called with an element and the arguments; what it returns is dropped.
+        arguments: What all elements have in common.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[None]:
+        return (
+            elements
+            # Reshuffle lets the workers share the elements instead of fusing the step with Create.
+            | "Spread" >> beam.Reshuffle()
+            | self.name >> beam.Map(self.function, *self.arguments).with_output_types(Any)
+        )
 
 
 def run_pipeline(elements: Iterable[Any], transform: beam.PTransform, options: Mapping[str, Any]) -> None:

@@ -70,12 +70,11 @@ class ExampleGen(Stage):
             return StagedCorpus(groups, job)
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
-        from components.beam_run import Meter, run_pipeline
-        from components.example_gen.beam import StageGroups
+        from components.beam_run import ForEach, Meter, run_pipeline
 
         meter = Meter("example_gen", str(staging / "progress"))
         with meter.shown():
-            run_pipeline(groups, StageGroups(job, meter), self.beam.model_dump())
+            run_pipeline(groups, ForEach("Stage groups", stage_group, (job, meter.add)), self.beam.model_dump())
         return StagedCorpus(groups, job)
 
     def _job(self, folder: str) -> tuple[Job, list[tuple[Piece, int]]]:

@@ -178,20 +178,6 @@ def write_lane(spec: LaneSpec, job: LaneJob) -> None:
             job.meter.add(tokens=len(tokens), bytes=stop - start)
 
 
-@dataclasses.dataclass(eq=False)
-class WriteLanes(beam.PTransform):
-    """Lane specifications → shards."""
-
-    job: LaneJob
-
-    def expand(self, specs: beam.PCollection[LaneSpec]) -> beam.PCollection[None]:
-        return (
-            specs
-            | "Spread lanes" >> beam.Reshuffle()
-            | "Write lanes" >> beam.Map(write_lane, self.job).with_output_types(type(None))
-        )
-
-
 @dataclasses.dataclass(frozen=True)
 class ExamplesJob:
     """What all shards of examples have in common; the attributes are those of `LaneJob`."""
@@ -208,17 +194,3 @@ def write_examples(spec: ShardSpec, job: ExamplesJob) -> None:
     tokens = write_shard(spec, documents, job.tokenizer, Path(job.folder) / f"Split-{spec.split}")
     start, stop = documents.offsets[[spec.first, spec.stop], 0].tolist()
     job.meter.add(documents=spec.stop - spec.first, tokens=tokens, bytes=stop - start)
-
-
-@dataclasses.dataclass(eq=False)
-class WriteExamples(beam.PTransform):
-    """Shard specifications → shards of examples."""
-
-    job: ExamplesJob
-
-    def expand(self, specs: beam.PCollection[ShardSpec]) -> beam.PCollection[None]:
-        return (
-            specs
-            | "Spread shards" >> beam.Reshuffle()
-            | "Write examples" >> beam.Map(write_examples, self.job).with_output_types(type(None))
-        )

@@ -48,7 +48,7 @@ class Transform(Stage):
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
-        from components.beam_run import Meter, run_pipeline
+        from components.beam_run import ForEach, Meter, run_pipeline
         from components.transform import beam
         from components.transform.manifest import Manifest, SplitManifest
         from components.transform.records import token_dtype
@@ -89,9 +89,12 @@ class Transform(Stage):
                 elements += shard_specs(name, documents, SHARD_BYTES)
                 shutil.copyfile(documents.folder / FIELDS, folder / f"Split-{name}" / FIELDS)
                 manifests[name] = SplitManifest.of_examples(*numbers, total[name] - len(documents), unknown[name])
-        write: Any = beam.WriteExamples(beam.ExamplesJob(splits, tokenizer, str(folder), meter))
         if layouts:
-            write = beam.WriteLanes(beam.LaneJob(splits, layouts, tokenizer, str(folder), meter))
+            lanes = beam.LaneJob(splits, layouts, tokenizer, str(folder), meter)
+            write = ForEach("Write lanes", beam.write_lane, (lanes,))
+        else:
+            examples = beam.ExamplesJob(splits, tokenizer, str(folder), meter)
+            write = ForEach("Write examples", beam.write_examples, (examples,))
         with meter.shown():
             run_pipeline(elements, write, options)
 

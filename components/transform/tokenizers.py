@@ -92,7 +92,7 @@ class Tokenizer(ABC):
 
     def encode(self, text: str) -> np.ndarray:
         """Text as token ids [tokens]; what is not in the vocabulary becomes `<unk>`."""
-        return self._encode(text if self.options.is_identity else self.options.apply(text))
+        return self._encode(self.options.apply(text))
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Token ids as text; specials are written by name, `<end>`; bytes that are no UTF-8 become U+FFFD."""
@@ -285,7 +285,12 @@ def code_points(text: str) -> np.ndarray:
 
 def count_characters(text: str) -> Counter[int]:
     """Code point → how often it occurs."""
-    counts = np.bincount(code_points(text))
+    return count_values(code_points(text))
+
+
+def count_values(values: np.ndarray) -> Counter[int]:
+    """Value → how often it occurs among integers that are not negative."""
+    counts = np.bincount(values)
     seen = np.flatnonzero(counts)
     return Counter(dict(zip(seen.tolist(), counts[seen].tolist(), strict=True)))
 

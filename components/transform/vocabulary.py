@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from components.documents import Documents
 from components.transform import bpe
 from components.transform.text_blocks import BLOCK_BYTES, block_ranges, segments
@@ -21,6 +19,7 @@ from components.transform.tokenizers import (
     Tokenizer,
     WordTokenizer,
     count_characters,
+    count_values,
     count_words,
 )
 from pipeline.config import TransformConfig
@@ -68,13 +67,11 @@ def make_tokenizer(config: TransformConfig, counting: Counting, counts: Mapping[
 
 
 def _count_symbols(count: Callable[[str], Counter[Any]], options: TextOptions, text: str) -> Counter[Any]:
-    return count(text if options.is_identity else options.apply(text))
+    return count(options.apply(text))
 
 
 def _count_tokens(tokenizer: Tokenizer, text: str) -> Counter[int]:
-    counts = np.bincount(tokenizer.encode(text))
-    seen = np.flatnonzero(counts)
-    return Counter(dict(zip(seen.tolist(), counts[seen].tolist(), strict=True)))
+    return count_values(tokenizer.encode(text))
 
 
 def _texts(documents: Documents, options: TextOptions) -> Iterator[str]:

@@ -1,9 +1,5 @@
-"""Real corpora, if they are at hand, from their files through ExampleGen and Transform with the right counts.
+"""Real corpora, if they are at hand, from their files through ExampleGen and Transform with the right counts."""
 
-They lie in the folder that the environment variable `RNN_DATA` names, else in `shared/data` beside the checkout.
-"""
-
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,14 +13,12 @@ from components.transform.reader import LaneReader
 from components.transform.stage import Transform
 from components.transform.tokenizers import Tokenizer, load
 from pipeline.config import BeamConfig, ExampleGenConfig, TransformConfig
-
-DATA = Path(os.environ.get("RNN_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from tests.real_sets import DATA, files_at_hand
 
 
 def transformed(tmp_path: Path, files: str, document: str = "file", **settings: Any) -> tuple[Manifest, Tokenizer, str]:
     """Every split is the whole corpus; returns its manifest, its tokenizer and the text of its stream."""
-    if not list(DATA.glob(files)):
-        pytest.skip(f"{DATA / files} is not at hand")
+    files_at_hand(files)
     folders = {name: tmp_path / name for name in ("examples", "transform_graph", "transformed_examples")}
     for folder in folders.values():
         folder.mkdir()

@@ -2,12 +2,7 @@
 
 import glob
 import gzip
-import os
 import random
-import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +10,14 @@ import apache_beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.beam_run import Meter
+from components.beam_run import ForEach, Meter
 from components.example_gen import groups
-from components.example_gen.beam import StageGroups
 from components.example_gen.groups import Job, file_pieces, make_groups
 from components.example_gen.sources import list_files
+from components.example_gen.staging import stage_group
 from pipeline.config import BeamConfig, ExampleGenConfig, FieldsConfig
 from tests.components.example_gen.corpora import everything, generate, write
+from tests.processes import workers_started_by
 
 SETTINGS: dict[str, Any] = {"document": "line", "on_bad_record": "skip"}
 SPLITS = {"train": 0.6, "eval": 0.2, "test": 0.2}
@@ -74,42 +70,15 @@ def in_a_process_of_its_own(corpus: Path, out: Path, beam: dict[str, Any]) -> in
     """Runs the stage where a hanging runner can be killed; returns how many worker processes it started."""
     code = f"""
         from pathlib import Path
-        import psutil
-        from components import watchdog
         from components.example_gen import groups
         from pipeline.config import BeamConfig
         from tests.components.example_gen.corpora import generate
 
-        started, runs = set(), watchdog._runs
-        def note(process):
-            try:
-                if process.cmdline()[1:3] == ["-m", "apache_beam.runners.worker.sdk_worker_main"]:
-                    started.add(process.pid)
-            except psutil.Error:
-                pass
-            return runs(process)
-        watchdog._runs = note
         groups.GROUP_BYTES = 2000
         beam = BeamConfig.model_validate({beam!r})
         generate(Path({str(out)!r}), "text:{corpus}/*", {SPLITS!r}, beam=beam, **{SETTINGS!r})
-        print(len(started))
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=Path(__file__).parents[3],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=90)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, errors = process.communicate()
-        errors += "\nkilled after 90 seconds"
-    assert process.returncode == 0, errors
-    return int(output.split()[-1])
+    return workers_started_by(code)
 
 
 def test_example_gen_two_processes_write_the_same(corpus: Path, reference: dict[str, bytes], tmp_path: Path) -> None:
@@ -139,7 +108,8 @@ def test_stage_groups_counters_count_what_is_read(corpus: Path, tmp_path: Path, 
     made = list(make_groups(file_pieces(files, "line")))
     assert len(made) > 20  # guard
     pipeline = apache_beam.Pipeline(options=PipelineOptions([], runner="FnApiRunner"))
-    _ = pipeline | apache_beam.Create(made) | StageGroups(job, Meter("ExampleGen", str(tmp_path / "no" / "meter")))
+    meter = Meter("ExampleGen", str(tmp_path / "no" / "meter"))
+    _ = pipeline | apache_beam.Create(made) | ForEach("Stage groups", stage_group, (job, meter.add))
     result = pipeline.run()
     result.wait_until_finish()
     counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}

@@ -2,21 +2,10 @@
 
 import csv
 import gzip
-import os
 from pathlib import Path
 
-import pytest
-
 from tests.components.example_gen.corpora import documents, fields, generate
-
-DATA = Path(os.environ.get("RNN_DATA", Path(__file__).parents[4] / "shared" / "data"))
-
-
-def files_at_hand(pattern: str) -> list[Path]:
-    files = sorted(DATA.glob(pattern))
-    if not files:
-        pytest.skip(f"{DATA / pattern} is not at hand")
-    return files
+from tests.real_sets import DATA, files_at_hand
 
 
 def test_multi30k_compressed_lines_in_the_splits_that_files_name(tmp_path: Path) -> None:

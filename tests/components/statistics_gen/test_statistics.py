@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -35,6 +33,7 @@ from tests.components.statistics_gen.reference import (
     run_stage,
     write_examples,
 )
+from tests.processes import workers_started_by
 
 # Letters of one to four bytes, composed and decomposed; whitespace of all kinds; suspects.
 ALPHABET = "ab é\u0301\u0345Ω\u2126ﬁ漢𝄞Жש\n\t\r\x85\u2028\xa0\x00\x1c\u200b\u202e\ufffd\ue000\u00ad"
@@ -213,20 +212,7 @@ def test_stage_two_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeyp
             direct_num_workers=2, direct_running_mode="multi_processing",
         )
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=Path(__file__).parents[3],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=90)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output = process.communicate()[0] + "\nkilled after 90 seconds"
-    assert process.returncode == 0, output
+    assert workers_started_by(code) >= 2  # guard
     assert len(cut_blocks(Documents.splits(examples), 500)) > 20  # guard: there is something to share
     assert everything(one) == everything(tmp_path / "two")
 

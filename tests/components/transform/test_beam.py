@@ -1,10 +1,5 @@
 """The Beam passes: pure functions against the naive reference, counters, and independence of the workers."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.beam_run import Meter, run_pipeline
+from components.beam_run import ForEach, Meter, run_pipeline
 from components.documents import Documents
 from components.transform.beam import (
     Block,
@@ -25,7 +20,6 @@ from components.transform.beam import (
     Counts,
     LaneJob,
     MergeCounts,
-    WriteLanes,
     count,
     lane_tokens,
     read_counts,
@@ -35,6 +29,7 @@ from components.transform.lanes import SplitLayout, lane_specs
 from components.transform.text_blocks import block_ranges, encode_block
 from components.transform.tokenizers import IDENTITY, CharTokenizer, count_characters
 from tests.components.transform.reference import CASES, cut, everything, parse_tfrecord, run_transform, write_examples
+from tests.processes import workers_started_by
 
 ALPHABET = "ab\né—𝄞"
 OPTIONS = {"runner": "FnApiRunner", "direct_num_workers": 1, "direct_running_mode": "in_memory"}
@@ -161,7 +156,7 @@ def test_write_lane_twice_is_the_same_file(tmp_path: Path) -> None:
 def test_write_lanes_counters_count_tokens_and_bytes(tmp_path: Path) -> None:
     job, specs = lane_job(tmp_path, ["abab", "baé"], lanes=3)
     pipeline = apache_beam.Pipeline(options=PipelineOptions.from_dictionary(OPTIONS))
-    _ = pipeline | apache_beam.Create(specs) | WriteLanes(job)
+    _ = pipeline | apache_beam.Create(specs) | ForEach("Write lanes", write_lane, (job,))
     result = pipeline.run()
     result.wait_until_finish()
     counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
@@ -174,7 +169,7 @@ def test_write_lanes_unreadable_text_raises_and_leaves_no_shard(tmp_path: Path) 
     job, specs = lane_job(tmp_path, ["abab", "baé"], lanes=2)
     job.splits["train"].text.unlink()
     with pytest.raises(RuntimeError, match=r"FileNotFoundError: .*Write lanes"):
-        run_pipeline(specs, WriteLanes(job), OPTIONS)
+        run_pipeline(specs, ForEach("Write lanes", write_lane, (job,)), OPTIONS)
     assert everything(tmp_path / "out") == {}
 
 
@@ -182,45 +177,17 @@ def test_transform_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> 
     case = CASES["37_documents"]
     examples = write_examples(tmp_path / "examples", case.splits)
     one = run_transform(examples, tmp_path / "one", **case.settings)
-    # In a process of its own, because Beam hangs when one of its workers dies.
     code = f"""
         from pathlib import Path
-        import psutil
-        from components import watchdog
         from components.transform import stage
         from pipeline.config import BeamConfig
         from tests.components.transform.reference import CASES, run_transform
 
-        started, runs = set(), watchdog._runs
-        def note(process):
-            try:
-                if process.cmdline()[1:3] == ["-m", "apache_beam.runners.worker.sdk_worker_main"]:
-                    started.add(process.pid)
-            except psutil.Error:
-                pass
-            return runs(process)
-        watchdog._runs = note
         stage.BLOCK_BYTES = 101
         settings = CASES["37_documents"].settings
         settings["beam"] = BeamConfig(direct_num_workers=2, direct_running_mode="multi_processing")
         run_transform(Path({str(examples)!r}), Path({str(tmp_path / "two")!r}), **settings)
-        print(len(started))
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=Path(__file__).parents[3],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=90)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, errors = process.communicate()
-        errors += "\nkilled after 90 seconds"
-    assert process.returncode == 0, errors
-    assert int(output.split()[-1]) == 4  # guard: each of the two pipelines did start two workers
+    assert workers_started_by(code) == 4  # guard: each of the two pipelines did start two workers
     assert everything(one.graph) == everything(tmp_path / "two" / "transform_graph")
     assert everything(one.examples) == everything(tmp_path / "two" / "transformed_examples")

@@ -1,0 +1,46 @@
+"""Runs code in a process of its own, because Beam can wait for ever for a worker that died."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+_SECONDS = 90
+# Prints, as the last word, how many of Beam's worker processes the watchdog has seen.
+_COUNTING = """
+import psutil
+from components import watchdog
+started, runs = set(), watchdog._runs
+def note(process):
+    try:
+        if process.cmdline()[1:3] == ["-m", "apache_beam.runners.worker.sdk_worker_main"]:
+            started.add(process.pid)
+    except psutil.Error:
+        pass
+    return runs(process)
+watchdog._runs = note
+{code}
+print(len(started))
+"""
+
+
+def workers_started_by(code: str) -> int:
+    """Runs Python code from the repository's root; returns how many worker processes it started."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COUNTING.format(code=textwrap.dedent(code))],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        errors += f"\nkilled after {_SECONDS} seconds"
+    assert process.returncode == 0, errors
+    return int(output.split()[-1])
