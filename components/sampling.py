@@ -5,6 +5,8 @@ Written in keras.ops, so that the exported graph and the trainer's samples share
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
@@ -31,6 +33,31 @@ def random_uniform(key_high: Any, key_low: Any, position: Any) -> Any:
     bits, _ = threefry_2x32(key_high, key_low, position, ops.zeros_like(position))
     # The 24 high bits: as many as a float32 in [0, 1) holds exactly.
     return ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+
+
+def random_normal(shape: Sequence[int], seed: int, step: Any, stream: int) -> Any:
+    """Standard normal numbers, decided by seed, step, stream and place alone; the same on every backend up to rounding.
+
+    Two uniform numbers u, v of one place make sqrt(-2 ln u) cos(2π v).
+
+    Args:
+        shape: Of the result.
+        seed: 0 … 2^32 - 1.
+        step: uint32 [], may be traced.
+        stream: 0 … 2^32 - 1, for several arrays of one step.
+
+    Returns:
+        float32 of that shape.
+
+    Source: Box and Muller (1958); Salmon et al. (2011).
+    """
+    place = ops.reshape(ops.arange(math.prod(shape), dtype="uint32"), tuple(shape))
+    key = ops.full(shape, seed, dtype="uint32"), ops.full(shape, stream, dtype="uint32")
+    high, low = threefry_2x32(*key, place, ops.zeros_like(place) + step)
+    u, v = (
+        (ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") + 0.5) * 2.0**-24 for bits in (high, low)
+    )
+    return ops.sqrt(-2.0 * ops.log(u)) * ops.cos(2.0 * math.pi * v)
 
 
 def threefry_2x32(key_high: Any, key_low: Any, counter_high: Any, counter_low: Any) -> tuple[Any, Any]:

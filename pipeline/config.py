@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pydantic
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
-
-class Section(pydantic.BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from pipeline.section import Section
+from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
+from pipeline.trainer_config import TrainerConfig as TrainerConfig
 
 
 class PipelineConfig(Section):
@@ -260,45 +258,6 @@ class ModelConfig(Section):
     stop: Literal["end_token"] = "end_token"
 
 
-class OptimizerConfig(Section):
-    """A Keras optimizer and its gradient clipping (at most one of the three)."""
-
-    name: Literal["adam", "sgd", "rmsprop"] = "adam"
-    learning_rate: PositiveFloat = 2e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
-    clipvalue: PositiveFloat | None = None
-    clipnorm: PositiveFloat | None = None
-    global_clipnorm: PositiveFloat | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _one_clip(self) -> OptimizerConfig:
-        given = [name for name in ("clipvalue", "clipnorm", "global_clipnorm") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(
-                f"only one of clipvalue, clipnorm and global_clipnorm may be set; here {' and '.join(given)} are. "
-                "Set the others to null"
-            )
-        return self
-
-
-class TrainerConfig(Section):
-    """Stateful truncated back-propagation through time over the lanes of the train split.
-
-    batch_size: Lanes in one step; null means all of them. It must divide `transform.lanes`.
-    evaluate_every: Epochs between evaluations (and samples); the last epoch is always evaluated.
-    """
-
-    epochs: PositiveInt = 2
-    batch_size: PositiveInt | None = None
-    truncation_length: PositiveInt | None = None
-    update_interval: PositiveInt | None = None
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    evaluate_every: PositiveInt = 1
-    nan_policy: Literal["fail"] = "fail"
-    optimizer: OptimizerConfig = OptimizerConfig()
-
-
 class BoundConfig(Section):
     """The closed interval in which a metric has to lie."""
 
@@ -346,14 +305,27 @@ class Config(Section):
 
     @pydantic.model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        lanes, batch_size = self.transform.lanes, self.trainer.batch_size
+        if self.transform.records == "examples":
+            self._examples_agree()
+            return self
+        lanes, batch_size, window = self.transform.lanes, self.trainer.batch_size, self.transform.window_length
         if batch_size is not None and lanes % batch_size:
             raise ValueError(f"trainer.batch_size must divide transform.lanes={lanes}; received {batch_size}")
-        for key in ("truncation_length", "update_interval"):
-            value = getattr(self.trainer, key)
-            if value not in (None, self.transform.window_length):
-                raise ValueError(
-                    f"trainer.{key} must equal transform.window_length={self.transform.window_length} "
-                    f"(or be left out); received {value}"
-                )
+        interval, length = self.trainer.update_interval or window, self.trainer.truncation_length
+        if length is not None and length < interval:
+            raise ValueError(
+                f"trainer.truncation_length must be at least trainer.update_interval (here transform.window_length="
+                f"{window}); received {length}"
+            )
+        warmup = self.trainer.length_warmup
+        if warmup is not None and warmup.length > interval:
+            raise ValueError(f"trainer.length_warmup.length must be at most {interval}; received {warmup.length}")
         return self
+
+    def _examples_agree(self) -> None:
+        for key in ("truncation_length", "update_interval", "length_warmup"):
+            if getattr(self.trainer, key) is not None:
+                raise ValueError(
+                    f"trainer.{key} is for lanes; with transform.records: examples each document is back-propagated "
+                    "whole. Leave it out"
+                )

@@ -13,8 +13,9 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
-from pipeline.config import Config, Section
+from pipeline.config import Config
 from pipeline.errors import UsageError, did_you_mean
+from pipeline.section import Section
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _KEY_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,21 @@ class Window(NamedTuple):
     targets: np.ndarray
     reset: np.ndarray
     weights: np.ndarray
+
+
+class Span(NamedTuple):
+    """One training step's place in the lanes.
+
+    Attributes:
+        group: Which lanes are the rows.
+        start, stop: Predictions of each lane, from its beginning; before 0 and after its end there are none (weight 0).
+        context: So many positions from `start` on have weight 0: they are only read.
+    """
+
+    group: int
+    start: int
+    stop: int
+    context: int = 0
 
 
 class Group(NamedTuple):
@@ -100,21 +115,49 @@ class LaneReader:
 
     def window(self, step: int) -> Window:
         """Reads step `step`, 0 … steps - 1, wherever it is in the split."""
-        (window,) = self._read(step, step + 1)
+        (window,) = self._read([self._span(step)])
         return window
 
-    def _read(self, first: int, stop: int) -> list[Window]:
-        """Reads steps of one group."""
-        group = int(np.searchsorted(self._group_starts, first, "right")) - 1
-        start, stop = first - int(self._group_starts[group]), stop - int(self._group_starts[group])
-        rows = slice(group * self.batch_size, (group + 1) * self.batch_size)
-        stored = np.stack([lane[start:stop] for lane in self._lanes[rows]], axis=1)
-        tokens = stored.astype(np.int32)  # [steps, batch, window_length + 1]
-        length = self.layout.window_length
-        positions = np.arange(start * length, stop * length).reshape(-1, 1, length)
-        inputs, targets = tokens[:, :, :-1], tokens[:, :, 1:]
-        weights = (positions < self._lengths[rows, None]).astype(np.float32)
-        return [Window(*arrays) for arrays in zip(inputs, targets, inputs == self.end, weights, strict=True)]
+    def _span(self, step: int) -> Span:
+        group = int(np.searchsorted(self._group_starts, step, "right")) - 1
+        start = (step - int(self._group_starts[group])) * self.layout.window_length
+        return Span(group, start, start + self.layout.window_length)
+
+    @property
+    def group_lengths(self) -> list[int]:
+        """Predictions of the longest lane of each group."""
+        return [int(length) for length in self._lengths.reshape(-1, self.batch_size).max(axis=1)]
+
+    def _read(self, spans: Sequence[Span]) -> list[Window]:
+        """Reads spans of one group, whose files are asked once for what lies between the first and the last of them."""
+        first, stop = min(span.start for span in spans), max(span.stop for span in spans)
+        rows = slice(spans[0].group * self.batch_size, (spans[0].group + 1) * self.batch_size)
+        tokens = self._tokens(rows, first, stop + 1)
+        windows = []
+        for span in spans:
+            piece = tokens[:, span.start - first : span.stop - first + 1]
+            inputs, positions = piece[:, :-1], np.arange(span.start, span.stop)
+            reset = inputs == self.end
+            if span.start < 0:
+                reset[:, : -span.start] = False
+                reset[:, -span.start] = True  # nothing that was read before the lane's beginning counts
+            weights = (span.start + span.context <= positions) & (positions < self._lengths[rows, None])
+            windows.append(Window(inputs, piece[:, 1:], reset, weights.astype(np.float32)))
+        return windows
+
+    def _tokens(self, rows: slice, start: int, stop: int) -> np.ndarray:
+        """Tokens `start` … `stop - 1` of some lanes, zeros where a lane has none: int32 [lanes, stop - start]."""
+        length, windows = self.layout.window_length, self.layout.windows
+        first, last = max(start, 0) // length, min(-(-stop // length), windows)
+        stored = np.stack([lane[first:last] for lane in self._lanes[rows]])  # [lanes, windows, window_length + 1]
+        # The last token of a window is the first of the next.
+        joined = np.concatenate([stored[:, :, :-1].reshape(len(stored), -1), stored[:, -1, -1:]], axis=1)
+        tokens = np.zeros((len(stored), stop - start), np.int32)
+        offset = first * length - start
+        source, target = joined[:, max(-offset, 0) :], tokens[:, max(offset, 0) :]
+        count = min(source.shape[1], target.shape[1])
+        target[:, :count] = source[:, :count]
+        return tokens
 
     def groups(self, first: int = 0) -> Iterator[Group]:
         """Yields what the steps from `first` on read, for those who read the files themselves."""
@@ -125,12 +168,19 @@ class LaneReader:
 
     def windows(self, first: int = 0) -> Iterator[Window]:
         """Yields the steps from `first` on; the next ones are read while the last are used."""
-        borders = sorted({*range(first, self.steps, _STEPS_AT_ONCE), *self._group_starts.tolist()})
-        pieces = list(itertools.pairwise(border for border in borders if border >= first))
+        return self.spans(self._span(step) for step in range(first, self.steps))
+
+    def spans(self, spans: Iterable[Span]) -> Iterator[Window]:
+        """Yields what lies in each of the spans, in their order; the next ones are read while the last are used."""
+        pieces = (
+            piece
+            for _, group in itertools.groupby(spans, lambda span: span.group)
+            for piece in batched(group, _STEPS_AT_ONCE)
+        )
         with ThreadPoolExecutor(1, "lanes") as background:
             coming: Future[list[Window]] | None = None
-            for piece in [*pieces, None]:
-                ready, coming = coming, background.submit(self._read, *piece) if piece else None
+            for piece in itertools.chain(pieces, [None]):
+                ready, coming = coming, background.submit(self._read, piece) if piece else None
                 if ready is not None:
                     yield from ready.result()
 
@@ -139,3 +189,10 @@ class LaneReader:
         pieces = [concatenate(lane, int(n)) for lane, n in zip(self._lanes, self._lengths, strict=True)]
         # The last target of a lane is the first input of the next.
         return np.concatenate([piece[:-1] for piece in pieces] + [pieces[-1][-1:]])
+
+
+def batched(items: Iterable[Span], size: int) -> Iterator[list[Span]]:
+    """Yields the items in lists of `size`; the last one may be shorter."""
+    iterator = iter(items)
+    while piece := list(itertools.islice(iterator, size)):
+        yield piece
