@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,57 +29,54 @@ def make_lanes(recipe: str, root: Path) -> dict[str, Path]:
 
 
 def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) -> dict[str, Any]:
-    """Times `train_epoch` and the bare step in turns."""
+    """Times the Trainer's loop and the bare step in turns."""
     import keras
 
     from components.tasks.language_model import LanguageModel
-    from components.trainer.backend import TrainStep
-    from components.trainer.loop import train_epoch
-    from components.trainer.optimizers import make_optimizer
+    from components.trainer.backend import TrainStep, Update
+    from components.trainer.corpus import read_corpus
+    from components.trainer.history import History
+    from components.trainer.optimizers import learning_rate, make_optimizer
     from components.trainer.progress import TrainingProgress
-    from components.transform.reader import LaneReader, Window
-    from components.transform.tokenizers import load
+    from components.trainer.training import Training
     from pipeline.config_file import load_config
 
-    class FirstSteps(LaneReader):
-        """The first `count` steps of the lanes."""
-
-        count = 1
-
-        @property
-        def steps(self) -> int:
-            return self.count
-
-        def windows(self, first: int = 0) -> Iterator[Window]:
-            return itertools.islice(super().windows(first), self.count - first)
-
     config = load_config(Path("configs") / f"{recipe}.yaml")
-    vocabulary = load(lanes["transform_graph"])
-    reader = FirstSteps(lanes["transformed_examples"], "train", vocabulary.end)
-    model = LanguageModel(len(vocabulary), config.model.units, config.model.layers, dtype=config.trainer.precision)
-    optimizer = make_optimizer(config.trainer.optimizer, 10**6)
-    step = TrainStep(model, optimizer)
-    window = reader.window(0)
+    corpus = read_corpus(lanes["transform_graph"], lanes["transformed_examples"], config.trainer)
+    optimizer = config.trainer.optimizer
+
+    def make_model() -> LanguageModel:
+        size = len(corpus.tokenizer)
+        return LanguageModel(size, config.model.units, config.model.layers, dtype=config.trainer.precision)
+
+    model = make_model()
+    update = Update(learning_rate(optimizer, 10**6, 10**6), global_clipnorm=optimizer.global_clipnorm)
+    step = TrainStep(model, make_optimizer(optimizer), update)
+    window = next(iter(corpus.train.read(1))).window
 
     def bare(count: int) -> float:
-        states = model.initial_states(reader.batch_size)
+        states = model.initial_states(corpus.train.batch_size)
         started = time.perf_counter()
-        for _ in range(count):
-            states, result = step(window, states)
+        for number in range(count):
+            states, result = step(window, states, number)
         float(result.nats)
         return (time.perf_counter() - started) / count
 
     bare(1)  # compiles
-    count = reader.count = max(20, round(seconds / bare(3)))
+    count = max(20, round(seconds / bare(3)))
     times: dict[str, list[float]] = {"trainer": [], "bare step": []}
-    with TrainingProgress(count * rounds) as progress, tempfile.TemporaryFile("w") as history:
-
-        def record(**entry: Any) -> None:
-            history.write(json.dumps(entry) + "\n")
-
-        for turn in range(rounds):
+    many = config.trainer.model_copy(update={"epochs": 10**6, "evaluate_every": 10**6})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        TrainingProgress() as progress,
+        History(Path(folder) / "history.jsonl") as history,
+    ):
+        training = Training(make_model(), corpus, many, history, progress).run()
+        next(training)  # compiles
+        for _ in range(rounds):
             started = time.perf_counter()
-            train_epoch(model, step, optimizer, reader, turn + 1, progress, record)
+            for _ in itertools.islice(training, count):
+                pass
             times["trainer"].append((time.perf_counter() - started) / count)
             times["bare step"].append(bare(count))
     ratios = [b / a for a, b in zip(times["trainer"], times["bare step"], strict=True)]

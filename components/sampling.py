@@ -31,8 +31,12 @@ def random_uniform(key_high: Any, key_low: Any, position: Any) -> Any:
     Source: Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
     """
     bits, _ = threefry_2x32(key_high, key_low, position, ops.zeros_like(position))
-    # The 24 high bits: as many as a float32 in [0, 1) holds exactly.
-    return ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+    return _high_bits(bits) * 2.0**-24
+
+
+def _high_bits(bits: Any) -> Any:
+    """The 24 high bits, as many as a float32 in [0, 1) holds exactly, as a float32 in [0, 2^24)."""
+    return ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32")
 
 
 def random_normal(shape: Sequence[int], seed: int, step: Any, stream: int) -> Any:

@@ -76,7 +76,10 @@ class Model(Artifact):
 
     model.json               architecture: the arguments of its constructor
     model.weights.h5         the weights of the epoch with the lowest eval bits_per_char
-    history.jsonl            one line per logged step and per evaluation
+    history.jsonl            one line per report of some steps, per evaluation and per step that was not finite (see
+                             components.trainer.training)
+    training.json            {"steps", "resumed_from_step": null or the step of the checkpoint gone on from, "best": the
+                             lowest eval bits_per_char}
     """
 
 

@@ -56,6 +56,8 @@ class Session:
             execution, status = None if forced else self._find(stage, hash_ingredients(parts)), "cached"
             if execution is None:
                 self._on_event(StageResult(name, "running"))
+                if forced:
+                    stage.forget(self._root)
                 execution, status = self._execute(stage, parts, inputs), "ran"
             paths = {key: artifact.path for key, artifact in execution.outputs.items()}
             reasons = stage.refusals(paths, self._root)
@@ -146,6 +148,7 @@ class Session:
             for output, kind in stage.outputs.items()
         }
         self._store.complete_execution(execution_id, seconds, inputs, outputs)
+        stage.forget(self._root)
         return Execution(execution_id, name, inputs, outputs)
 
 

@@ -69,13 +69,20 @@ class Stage:
         """
         return []
 
+    def forget(self, root: Path) -> None:
+        """Removes what an execution that was stopped left in the root for the next one to go on with.
+
+        Called when the outputs of an execution are published, and before one that `--force` wants to begin anew.
+        """
+        return None
+
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         """Does the work.
 
         Args:
             inputs: Folder of each artifact in the class attribute `inputs`.
             outputs: Empty folder for each artifact in the class attribute `outputs`.
-            root: The pipeline's root folder; only Pusher writes to it.
+            root: The pipeline's root folder; Pusher writes its versions to it, Trainer its checkpoints.
 
         Raises:
             Exception: Whatever went wrong. The message is for people; the runner stores nothing of the attempt.

@@ -89,7 +89,9 @@ def _stage_json(stage: StageResult) -> dict[str, Any]:
         "outputs": {key: str(path) for key, path in stage.outputs.items()},
     }
     if stage.name == "trainer":
-        values["resumed_from_step"] = None  # the trainer starts anew
+        # What stands in for a new training was not resumed now.
+        training = _read_json(stage.outputs["model"] / "training.json") if stage.status == "ran" else {}
+        values["resumed_from_step"] = training.get("resumed_from_step")
     return values
 
 

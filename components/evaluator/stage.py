@@ -37,14 +37,14 @@ class Evaluator(Stage):
         from components.tasks.likelihood import evaluate, probabilities, scorer
         from components.trainer.backend import compile_inference
         from components.transform.manifest import Manifest
-        from components.transform.reader import LaneReader
+        from components.transform.stream import read_stream
         from components.transform.tokenizers import load as load_tokenizer
 
         tokenizer = load_tokenizer(inputs["transform_graph"])
         lanes = inputs["transformed_examples"]
         manifest = Manifest.load(lanes)
         splits = [name for name in ("eval", "test") if name in manifest.splits]
-        streams = {name: LaneReader(lanes, name, tokenizer.end).stream() for name in ["train", *splits]}
+        streams = {name: read_stream(lanes, name, tokenizer.end) for name in ["train", *splits]}
         model = load(inputs["model"])
         score = compile_inference(model, scorer(model))
 

@@ -139,6 +139,26 @@ def negative_log_likelihood(logits: Any, targets: Any) -> Any:
     return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
 
 
+def window_nats(model: LanguageModel, window: Any, states: Sequence[Any], context: int = 0) -> tuple[Any, list[Any]]:
+    """The loss of a training step, and the states to carry to the next one.
+
+    Args:
+        model: Called as in training.
+        window: A `Window` of [batch, timesteps].
+        states: A state [batch, units] for each layer, before the window.
+        context: The states to carry are those after timesteps - context; the next window overlaps with this one.
+
+    Returns:
+        Sum of the weighted nats, and a state for each layer.
+    """
+    carry = window.inputs.shape[1] - context
+    logits, carried = model(window.inputs[:, :carry], states, reset=window.reset[:, :carry], training=True)
+    if context:
+        rest, _ = model(window.inputs[:, carry:], carried, reset=window.reset[:, carry:], training=True)
+        logits = ops.concatenate([logits, rest], axis=1)
+    return ops.sum(negative_log_likelihood(logits, window.targets) * window.weights), carried
+
+
 def save(model: LanguageModel, folder: Path) -> None:
     """Writes architecture and weights; either backend reads them."""
     architecture = {

@@ -1,166 +1,147 @@
-"""Stateful truncated back-propagation through time: windows in order, states carried, gradients cut at the edges."""
+"""Stateful truncated back-propagation through time from beginning to end: resumed, saved, rolled back, stopped."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-from keras import ops
-
-from components.sampling import random_uniform, sample
 from components.tasks import language_model
 from components.tasks.language_model import LanguageModel
-from components.tasks.likelihood import evaluate, scorer
-from components.trainer.backend import TrainStep, compile_inference
-from components.trainer.optimizers import make_optimizer
+from components.trainer import resume
+from components.trainer.checkpoints import Checkpoint, CheckpointStore
+from components.trainer.corpus import Corpus
+from components.trainer.history import History
 from components.trainer.progress import TrainingProgress
-from components.transform.reader import LaneReader
-from components.transform.tokenizers import Tokenizer
-from pipeline.config import TrainerConfig
-
-# Reading a loss waits for the device; now and then is enough for a person.
-_STEPS_BETWEEN_REPORTS = 20
-_SAMPLE_LENGTH = 300
-_SAMPLE_TEMPERATURE = 0.8
+from components.trainer.signals import StopRequest
+from components.trainer.training import RollBack, Training
+from pipeline.trainer_config import TrainerConfig
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """What is trained and evaluated on.
+class Outcome:
+    """How a training went.
 
     Attributes:
-        train: Lanes of the train split.
-        eval_stream: Token stream of the eval split.
-        eval_characters: What its bits per character are per, see `SplitManifest.scored_characters`.
-        tokenizer: Token ids.
+        steps: Updates in all.
+        resumed_from_step: Updates that were read from a checkpoint; None when this process made all of them.
+        best: Lowest eval bits_per_char.
     """
 
-    train: LaneReader
-    eval_stream: np.ndarray
-    eval_characters: int
-    tokenizer: Tokenizer
+    steps: int
+    resumed_from_step: int | None
+    best: float
 
 
-def train(model: LanguageModel, corpus: Corpus, config: TrainerConfig, folder: Path) -> None:
-    """Trains `model` and writes the weights with the lowest eval bits_per_char, and the history, into `folder`.
+def train(
+    model: LanguageModel,
+    corpus: Corpus,
+    config: TrainerConfig,
+    output: Path,
+    workspace: Path,
+    settings: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Trains `model` and writes the weights with the lowest eval bits_per_char, and the history, into `output`.
+
+    Args:
+        model: Trained in place; ends with the weights that are written.
+        corpus: What it is trained and evaluated on.
+        config: How.
+        output: Existing folder.
+        workspace: Folder of the checkpoints; a training that was stopped there is gone on with.
+        settings: What decides the training, as JSON; a checkpoint of others is refused, see `resume.check`.
 
     Raises:
-        FloatingPointError: The loss is not finite.
+        FloatingPointError: Loss, gradient or state is not finite, and the policy is to fail or has come to its end.
+        ValueError: The training in `workspace` has other settings.
+        KeyboardInterrupt, SystemExit: Ctrl-C or SIGTERM; a checkpoint was written before.
     """
-    total_steps = config.epochs * corpus.train.steps
-    optimizer = make_optimizer(config.optimizer, total_steps)
-    step = TrainStep(model, optimizer)
-    score = compile_inference(model, scorer(model))
-    write_sample = sampler(model, corpus.tokenizer)
-    best = math.inf
-
-    with TrainingProgress(total_steps) as progress, (folder / "history.jsonl").open("w", encoding="utf-8") as history:
-
-        def record(**entry: Any) -> None:
-            history.write(json.dumps(entry) + "\n")
-            history.flush()
-
-        for epoch in range(1, config.epochs + 1):
-            train_epoch(model, step, optimizer, corpus.train, epoch, progress, record)
-            if epoch % config.evaluate_every and epoch != config.epochs:
-                continue
-            step.sync()
-            likelihood = evaluate(corpus.eval_stream, corpus.tokenizer.end, score, model.initial_states)
-            result = likelihood.metrics(corpus.eval_characters)
-            if not math.isfinite(result["nats"]):
-                raise FloatingPointError(_not_finite(f"{result['nats']} nats on eval after epoch {epoch}"))
-            is_best = result["bits_per_char"] < best
-            record(epoch=epoch, step=epoch * corpus.train.steps, eval=result, best=is_best)
-            progress.note(
-                f"\nepoch {epoch}/{config.epochs}: eval {result['nats']:.4f} nats, {result['bits_per_char']:.4f} bpc"
-                f"{' (best so far)' if is_best else ''}\n{write_sample(epoch)}\n"
-            )
-            if is_best:
-                best = result["bits_per_char"]
-                language_model.save(model, folder)
+    with (
+        CheckpointStore(workspace, config.keep_checkpoints) as store,
+        History(workspace / "history.jsonl") as history,
+    ):
+        with TrainingProgress() as progress, StopRequest() as stop:
+            training = Training(model, corpus, config, history, progress)
+            saver = _Saver(training, store, config, settings or {}, progress.note)
+            resumed = saver.resume()
+            while not training.over:
+                try:
+                    for _ in training.run():
+                        if stop.received is not None or saver.is_due():
+                            saver.save()
+                        if stop.received is not None:
+                            progress.note(
+                                f"Stopped by {stop.received.name} after step {training.step}. The same command goes on "
+                                f"from step {saver.saved_step}."
+                            )
+                            raise stop.exception()
+                except RollBack as bad:
+                    saver.roll_back(bad)
+            saver.save()
+        training.finish()
+        language_model.save(model, output)
+        (output / "history.jsonl").write_bytes(history.path.read_bytes())
+    return Outcome(training.step, resumed, training.best)
 
 
-def train_epoch(
-    model: LanguageModel,
-    step: TrainStep,
-    optimizer: keras.optimizers.Optimizer,
-    reader: LaneReader,
-    epoch: int,
-    progress: TrainingProgress,
-    record: Callable[..., None],
-) -> None:
-    """One pass over the lanes. Each epoch starts them anew, on zero states."""
-    states = model.initial_states(reader.batch_size)
-    results = []
-    started = time.monotonic()
-    for index, window in enumerate(reader.windows()):
-        if reader.starts_lanes(index):
-            states = model.initial_states(reader.batch_size)
-        states, result = step(window, states)
-        results.append(result)
-        if len(results) < _STEPS_BETWEEN_REPORTS and index + 1 < reader.steps:
-            continue
+class _Saver:
+    """Writes the checkpoints of a training when they are due, and goes back to them.
 
-        done = (epoch - 1) * reader.steps + index + 1
-        tokens = sum(float(result.tokens) for result in results)
-        nats = sum(float(result.nats) for result in results) / tokens
-        norm = float(results[-1].gradient_norm)
-        if not math.isfinite(nats) or not math.isfinite(norm):
-            raise FloatingPointError(
-                _not_finite(f"{nats} nats and a gradient norm of {norm} in the {len(results)} steps to step {done}")
-            )
-        now = time.monotonic()
-        record(epoch=epoch, step=done, nats=nats, gradient_norm=norm, learning_rate=learning_rate(optimizer, done - 1))
-        progress.update(done, nats, tokens / (now - started))
-        results, started = [], now
+    Attributes:
+        saved_step: Updates in the newest checkpoint.
+    """
 
+    def __init__(
+        self,
+        training: Training,
+        store: CheckpointStore,
+        config: TrainerConfig,
+        settings: Mapping[str, Any],
+        note: Callable[[str], None],
+    ) -> None:
+        self._training, self._store, self._config, self._settings = training, store, config, settings
+        self._note = note
+        self.saved_step, self._saved_time = 0, time.monotonic()
 
-def _not_finite(received: str) -> str:
-    return (
-        f"Trainer: loss and gradients must be finite. Received: {received}. Lower trainer.optimizer.learning_rate or "
-        "clip the gradients (trainer.optimizer.global_clipnorm)."
-    )
+    def resume(self) -> int | None:
+        """Goes on with the newest checkpoint, or begins anew with a first one; returns the step resumed from."""
+        found = self._store.newest(self._note)
+        if found is not None and found.values["over"] and found.values["settings"] != self._settings:
+            self._store.clear()  # a training that is done, and whose files nobody came to remove
+            found = None
+        if found is None:
+            self._training.begin()
+            self.save()
+            return None
+        changed = resume.check(found.values["settings"], self._settings, found.step, self._store.folder)
+        self._training.restore(found)
+        self.saved_step, self._saved_time = found.step, time.monotonic()
+        self._note(f"Going on from step {found.step}{f', with {changed}' if changed else ''}.")
+        return found.step
 
+    def is_due(self) -> bool:
+        """Says whether it is time to save."""
+        steps, seconds = self._config.save_every_steps, self._config.save_every_seconds
+        return (steps is not None and self._training.step % steps == 0) or (
+            seconds is not None and time.monotonic() - self._saved_time >= seconds
+        )
 
-def learning_rate(optimizer: keras.optimizers.Optimizer, step: int) -> float:
-    """The learning rate of a step. Asked of the schedule: on JAX the optimizer's own counter lags behind."""
-    schedule = optimizer.get_config()["learning_rate"]
-    if isinstance(schedule, dict):
-        schedule = keras.optimizers.schedules.deserialize(schedule)
-        return float(schedule(step))
-    return float(schedule)
+    def save(self) -> None:
+        """Writes a checkpoint, unless the last step was bad: going back to it would be of no use."""
+        self._training.read_results()
+        if self._training.bad.in_a_row == 0:
+            checkpoint = self._training.checkpoint()
+            values = {**checkpoint.values, "settings": self._settings}
+            self._store.save(Checkpoint(checkpoint.step, checkpoint.arrays, values))
+            self.saved_step = checkpoint.step
+        self._saved_time = time.monotonic()
 
-
-def sampler(model: LanguageModel, tokenizer: Tokenizer) -> Callable[[int], str]:
-    """Returns a function seed → text, which starts at `<end>` on a zero state and stops at `<end>`."""
-    banned = np.zeros(len(tokenizer), np.float32)
-    banned[tokenizer.unsampled] = -np.inf
-
-    def predict(token: Any, reset: Any, states: Any, key: Any, position: Any) -> Any:
-        logits, states = model(token[:, None], states, reset=reset[:, None])
-        uniform = random_uniform(ops.zeros_like(key), key, position)
-        one = ops.ones_like(uniform)
-        return sample(logits[:, 0] + banned, uniform, _SAMPLE_TEMPERATURE * one, ops.zeros_like(token), one), states
-
-    compiled = compile_inference(model, predict)
-
-    def write(seed: int) -> str:
-        token, states = np.asarray([tokenizer.end], np.int32), model.initial_states(1)
-        ids: list[int] = []
-        while len(ids) < _SAMPLE_LENGTH:
-            key, position = np.asarray([seed], np.uint32), np.asarray([len(ids)], np.uint32)
-            token, states = compiled(token, token == tokenizer.end, states, key, position)
-            token = ops.convert_to_numpy(token)
-            if token[0] == tokenizer.end:
-                break
-            ids.append(int(token[0]))
-        return tokenizer.decode(ids)
-
-    return write
+    def roll_back(self, bad: RollBack) -> None:
+        """Restores the newest checkpoint with a lower learning rate, and makes that the newest one."""
+        found = self._store.newest(self._note)
+        if found is None:
+            raise RuntimeError(f"Trainer: a rollback needs a checkpoint. Received: none in {self._store.folder}.")
+        self._training.roll_back(found, bad.event, self._config.bad_steps.rollback_factor)
+        self.save()

@@ -1,22 +1,53 @@
-"""Keras optimizers and schedules from the configuration."""
+"""Keras optimizers, and the learning rate as a function of the step, from the configuration."""
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+from typing import Any
 
-from pipeline.config import OptimizerConfig
+import keras
+from keras import ops
+
+from pipeline.trainer_config import OptimizerConfig
 
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
 
 
-def make_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """Builds the optimizer; a cosine schedule falls to zero at `total_steps`."""
-    schedule: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
-    if config.schedule == "cosine":
-        schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, total_steps)
-    return _OPTIMIZERS[config.name](
-        learning_rate=schedule,
-        clipvalue=config.clipvalue,
-        clipnorm=config.clipnorm,
-        global_clipnorm=config.global_clipnorm,
+def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
+    """Builds the optimizer. Its learning rate is a variable that the step sets; clipping is the step's, too."""
+    optimizer = _OPTIMIZERS[config.name](
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        use_ema=config.ema is not None,
+        ema_momentum=0.99 if config.ema is None else config.ema,
     )
+    if config.weight_decay is not None:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def learning_rate(config: OptimizerConfig, steps_per_epoch: int, total_steps: int) -> Callable[[Any], Any]:
+    """The scheduled learning rate: a function of the step's number, 0 … total_steps - 1, also of a traced one.
+
+    With w warm-up steps: learning_rate · (step + 1) / (w + 1) before step w; from there on, with s = step - w,
+
+        constant, plateau   learning_rate
+        cosine              learning_rate · (1 + cos(π s / (total_steps - w))) / 2
+        exponential         learning_rate · decay_rate^(s / steps_per_epoch)
+
+    `plateau`, and rollbacks, multiply it by a factor of their own.
+    """
+    peak, warmup = config.learning_rate, config.warmup_steps
+    schedule: Callable[[Any], Any] = lambda step: ops.full((), peak)  # noqa: E731 # one of three functions
+    if config.schedule == "cosine":
+        schedule = keras.optimizers.schedules.CosineDecay(peak, max(total_steps - warmup, 1))
+    elif config.schedule == "exponential":
+        schedule = keras.optimizers.schedules.ExponentialDecay(peak, steps_per_epoch, config.decay_rate)
+
+    def rate(step: Any) -> Any:
+        if not warmup:
+            return schedule(step)
+        rising = peak * (ops.cast(step, "float32") + 1) / (warmup + 1)
+        return ops.where(step < warmup, rising, schedule(ops.maximum(step - warmup, 0)))
+
+    return rate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from types import TracebackType
 from typing import Self
@@ -14,15 +13,10 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class TrainingProgress:
-    """Shows step, nats, bits per character, characters per second and the time left.
+    """Shows step, nats, bits per character, tokens per second and the time left."""
 
-    Args:
-        total_steps: Steps of the whole training.
-    """
-
-    def __init__(self, total_steps: int) -> None:
+    def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._total = total_steps
         self._bar = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(),
@@ -32,11 +26,11 @@ class TrainingProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=total_steps)
+        self._task = self._bar.add_task("", total=None)
+        self.start(0, 1)
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._started = self._last_line = time.monotonic()
         return self
 
     def __exit__(
@@ -44,14 +38,20 @@ class TrainingProgress:
     ) -> None:
         self._bar.stop()
 
-    def update(self, step: int, nats: float, chars_per_second: float) -> None:
-        """Reports that `step` steps are done; `nats` is the mean over the last ones."""
-        figures = f"{nats:.3f} nats  {nats / math.log(2):.3f} bpc  {chars_per_second:,.0f} characters/s"
+    def start(self, step: int, total: int) -> None:
+        """Tells that `step` of `total` steps were done before."""
+        self._first, self._total = step, total
+        self._started = self._last_line = time.monotonic()
+        self._bar.update(self._task, completed=step, total=total)
+
+    def update(self, step: int, nats: float, bits_per_char: float, tokens_per_second: float) -> None:
+        """Reports that `step` steps are done; the figures are those of the last ones."""
+        figures = f"{nats:.3f} nats  {bits_per_char:.3f} bpc  {tokens_per_second:,.0f} tokens/s"
         self._bar.update(self._task, completed=step, description=figures)
         now = time.monotonic()
         if self._bar.disable and (now - self._last_line > _SECONDS_BETWEEN_LINES or step == self._total):
             self._last_line = now
-            left = (now - self._started) * (self._total - step) / step
+            left = (now - self._started) * (self._total - step) / max(step - self._first, 1)
             self.note(f"step {step}/{self._total}  {figures}  ETA {left:.0f} s")
 
     def note(self, text: str) -> None:

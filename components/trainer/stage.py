@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig
+from pipeline.fingerprint import digest_folder
 from pipeline.stage import Stage
 
 
@@ -30,29 +32,36 @@ class Trainer(Stage):
     def environment(self, root: Path) -> dict[str, Any]:
         return {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
 
+    def workspace(self, root: Path) -> Path:
+        """Where checkpoints lie while the training is not done."""
+        return root / "checkpoints" / self.stage_name()
+
+    def forget(self, root: Path) -> None:
+        from components.trainer.checkpoints import remove
+
+        remove(self.workspace(root))
+
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Keras and its backend take seconds, and `--help` must not.
         import_quietly("keras")
         from components.tasks.language_model import LanguageModel
-        from components.trainer.loop import Corpus, train
-        from components.transform.manifest import Manifest
-        from components.transform.reader import LaneReader
-        from components.transform.tokenizers import load
+        from components.trainer.corpus import read_corpus
+        from components.trainer.loop import train
 
-        tokenizer = load(inputs["transform_graph"])
-        lanes = inputs["transformed_examples"]
-        corpus = Corpus(
-            train=LaneReader(lanes, "train", tokenizer.end, self.trainer.batch_size),
-            eval_stream=LaneReader(lanes, "eval", tokenizer.end).stream(),
-            eval_characters=Manifest.load(lanes).splits["eval"].scored_characters,
-            tokenizer=tokenizer,
-        )
+        corpus = read_corpus(inputs["transform_graph"], inputs["transformed_examples"], self.trainer)
         model = LanguageModel(
-            vocabulary_size=len(tokenizer),
+            vocabulary_size=len(corpus.tokenizer),
             units=self.model.units,
             layers=self.model.layers,
             activation=self.model.activation,
             seed=self.trainer.seed,
             dtype=self.trainer.precision,
         )
-        train(model, corpus, self.trainer, outputs["model"])
+        settings = {
+            **self.settings(),
+            "inputs": {key: digest_folder(path) for key, path in inputs.items()},
+            **self.environment(root),
+        }
+        outcome = train(model, corpus, self.trainer, outputs["model"], self.workspace(root), settings)
+        text = json.dumps(dataclasses.asdict(outcome)) + "\n"
+        (outputs["model"] / "training.json").write_text(text, encoding="utf-8")

@@ -131,6 +131,11 @@ class ExampleReader:
         shares = np.arange(1, count + 1) / count
         return sorted({int(n) for n in np.quantile(np.maximum(self.lengths, 1), shares, method="higher")})
 
+    def batch_count(self, batch_size: int, buckets: int = 8) -> int:
+        """Number of batches that `batches` yields from its first on."""
+        bucket_of = np.searchsorted(self.buckets(buckets), self.lengths)
+        return int((-(-np.bincount(bucket_of) // batch_size)).sum())
+
     def batches(self, batch_size: int, seed: int, first: int = 0, buckets: int = 8) -> Iterator[Batch]:
         """Yields every example once, in an order that `seed` decides; batches are of one bucket each.
 
@@ -153,3 +158,11 @@ class ExampleReader:
             for row, example in enumerate(members.tolist()):
                 tokens[row, : self.lengths[example]] = self.tokens(example)
             yield Batch(tokens, self.lengths[members], members)
+
+
+def example_stream(reader: ExampleReader, end: int) -> np.ndarray:
+    """The examples one after the other as a token stream `<end> c1 … cn <end> … <end>`, int32 [tokens]."""
+    pieces = [np.asarray([end], np.int32)]
+    for example in range(len(reader)):
+        pieces += [reader.tokens(example).astype(np.int32), pieces[0]]
+    return np.concatenate(pieces)

@@ -1,7 +1,7 @@
 """The compiled step, one implementation per Keras backend behind one interface.
 
-TrainStep(model, optimizer)          a callable: window, states → states, StepResult; `sync()` brings the model's
-                                     variables up to date
+TrainStep(model, optimizer, update)  a callable: window, states, step → states, StepResult; `sync()` brings the Keras
+                                     variables up to date, `read()` and `write(values)` are for checkpoints
 compile_inference(model, function)   compiles `function(*arrays)`, which may call the model, without gradients
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keras
 
-from components.trainer.backend.result import StepResult
+from components.trainer.backend.update import StepResult, Update
 
 if keras.backend.backend() == "tensorflow":
     from components.trainer.backend.tensorflow import TrainStep, compile_inference
@@ -21,4 +21,4 @@ else:
         "Set the environment variable KERAS_BACKEND."
     )
 
-__all__ = ["StepResult", "TrainStep", "compile_inference"]
+__all__ = ["StepResult", "TrainStep", "Update", "compile_inference"]

@@ -8,55 +8,95 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
-from components.tasks.language_model import LanguageModel, negative_log_likelihood
-from components.trainer.backend.result import StepResult
+from components.tasks.language_model import LanguageModel, window_nats
+from components.trainer.backend.update import StepResult, Update, repair
+from components.trainer.gradients import global_norm
 from components.transform.reader import Window
 
 
 class TrainStep:
-    """Forward, backward, clipping and update on one window. See the TensorFlow twin for the loss."""
+    """Forward, backward, clipping and update on one window. See the TensorFlow twin for the meaning of everything."""
 
-    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer) -> None:
+    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update) -> None:
         self._model = model
         self._optimizer = optimizer
+        self._update = update
         optimizer.build(model.trainable_variables)
-        # Copies: a step donates, and so destroys, the arrays it is given; the variables keep theirs.
-        self._trainable = [jnp.copy(variable.value) for variable in model.trainable_variables]
-        self._optimizer_state = [jnp.copy(variable.value) for variable in optimizer.variables]
+        (self._rate_index,) = (i for i, v in enumerate(optimizer.variables) if v is optimizer.learning_rate)
+        self._load()
         # The old weights and states are not needed after the step: their memory is reused.
-        self._compiled = jax.jit(self._step, donate_argnums=(0, 1, 3))
+        self._compiled = jax.jit(self._step, donate_argnums=(0, 1, 2, 4))
 
-    def __call__(self, window: Window, states: Sequence[Any]) -> tuple[list[Any], StepResult]:
-        self._trainable, self._optimizer_state, final_states, result = self._compiled(
-            self._trainable, self._optimizer_state, window, list(states)
+    def _load(self) -> None:
+        # Copies: a step donates, and so destroys, the arrays it is given; the variables keep theirs.
+        self._values = [[jnp.copy(variable.value) for variable in group] for group in self._groups()]
+
+    def _groups(self) -> list[list[keras.Variable]]:
+        model = self._model
+        return [model.trainable_variables, model.non_trainable_variables, self._optimizer.variables]
+
+    def __call__(
+        self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
+    ) -> tuple[list[Any], StepResult]:
+        self._values, final_states, result = self._compiled(
+            *self._values, window, list(states), np.int32(step), np.float32(scale)
         )
         return final_states, result
 
-    def _step(self, trainable: list[Any], optimizer_state: list[Any], window: Window, states: list[Any]) -> Any:
-        def loss(trainable: list[Any]) -> tuple[Any, tuple[Any, Any]]:
-            (logits, final_states), _ = self._model.stateless_call(
-                trainable,
-                [variable.value for variable in self._model.non_trainable_variables],
-                window.inputs,
-                states,
-                reset=window.reset,
-                training=True,
-            )
-            nats = jnp.sum(negative_log_likelihood(logits, window.targets) * window.weights)
-            return nats / window.weights.size, (nats, final_states)
+    def _step(
+        self,
+        trainable: list[Any],
+        others: list[Any],
+        optimizer_state: list[Any],
+        window: Window,
+        states: list[Any],
+        step: Any,
+        scale: Any,
+    ) -> Any:
+        states, bad_rows = repair(states)
+        context = self._update.context
 
-        (_, (nats, states)), gradients = jax.value_and_grad(loss, has_aux=True)(trainable)
-        norm = jnp.sqrt(sum(jnp.vdot(gradient, gradient) for gradient in gradients))
-        trainable, optimizer_state = self._optimizer.stateless_apply(optimizer_state, gradients, trainable)
-        return trainable, optimizer_state, states, StepResult(nats, jnp.sum(window.weights), norm)
+        def loss(trainable: list[Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+            variables = [*self._model.trainable_variables, *self._model.non_trainable_variables]
+            mapping = zip(variables, [*trainable, *others], strict=True)
+            with keras.StatelessScope(state_mapping=list(mapping)) as scope:
+                nats, carried = window_nats(self._model, window, states, context)
+            changed = [scope.get_current_value(variable) for variable in self._model.non_trainable_variables]
+            return nats / window.weights[:, context:].size, (nats, carried, changed)
+
+        (mean, (nats, carried, others)), gradients = jax.value_and_grad(loss, has_aux=True)(trainable)
+        norm = global_norm(gradients)
+        rate = self._update.learning_rate(step) * scale
+
+        def apply() -> tuple[list[Any], list[Any]]:
+            state = [*optimizer_state]
+            state[self._rate_index] = rate.astype(state[self._rate_index].dtype)
+            return self._optimizer.stateless_apply(state, self._update.gradients(gradients, step), trainable)
+
+        def kick() -> tuple[list[Any], list[Any]]:
+            return self._update.kicked(trainable, step), optimizer_state
+
+        good = jnp.isfinite(mean) & jnp.isfinite(norm)
+        trainable, optimizer_state = jax.lax.cond(good, apply, kick)
+        result = StepResult(nats, jnp.sum(window.weights), norm, rate, bad_rows)
+        return [trainable, others, optimizer_state], carried, result
 
     def sync(self) -> None:
-        """Writes the weights and the optimizer's state into their Keras variables."""
-        for variable, value in zip(self._model.trainable_variables, self._trainable, strict=True):
-            variable.assign(jnp.copy(value))
-        for variable, value in zip(self._optimizer.variables, self._optimizer_state, strict=True):
-            variable.assign(jnp.copy(value))
+        """Writes weights, random generators and the optimizer's state into their Keras variables."""
+        for group, values in zip(self._groups(), self._values, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(jnp.copy(value))
+
+    def read(self) -> list[np.ndarray]:
+        return [np.asarray(value) for values in self._values for value in values]
+
+    def write(self, values: Sequence[np.ndarray]) -> None:
+        variables = [variable for group in self._groups() for variable in group]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self._load()
 
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

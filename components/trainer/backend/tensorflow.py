@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from components.tasks.language_model import LanguageModel, negative_log_likelihood
-from components.trainer.backend.result import StepResult
+from components.tasks.language_model import LanguageModel, window_nats
+from components.trainer.backend.update import StepResult, Update, repair
+from components.trainer.gradients import global_norm
 from components.transform.reader import Window
 
 
@@ -17,37 +19,88 @@ class TrainStep:
     """Forward, backward, clipping and update on one window.
 
     The states are arguments of the compiled function, so no gradient flows across a window's edge. The loss is the sum
-    over the window divided by its number of positions: each token weighs the same, also where lanes have ended.
+    over the window divided by the number of positions learnt from: each token weighs the same, also where lanes have
+    ended. Where loss or gradient is not finite, weights and optimizer stay as they are, or are kicked.
 
     Args:
         model: Trained in place.
-        optimizer: A Keras optimizer; clips as it was told.
+        optimizer: A Keras optimizer without clipping or schedule of its own.
+        update: What is done to the gradients.
     """
 
-    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer) -> None:
+    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update) -> None:
         self._model = model
         self._optimizer = optimizer
+        self._update = update
         optimizer.build(model.trainable_variables)
         # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
         on_cpu = not tf.config.list_physical_devices("GPU")
         xla = not (on_cpu and model.compute_dtype == "bfloat16")
         self._compiled = tf.function(self._step, jit_compile=xla)
 
-    def __call__(self, window: Window, states: Sequence[Any]) -> tuple[list[Any], StepResult]:
-        return self._compiled(Window(*map(tf.constant, window)), list(states))
+    def __call__(
+        self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
+    ) -> tuple[list[Any], StepResult]:
+        """Takes a step.
 
-    def _step(self, window: Window, states: list[tf.Tensor]) -> tuple[list[tf.Tensor], StepResult]:
+        Args:
+            window: Arrays [batch, timesteps].
+            states: A state [batch, units] for each layer.
+            step: Its number, from 0: what the schedule, noise and kicks go by.
+            scale: Factor on the scheduled learning rate.
+
+        Returns:
+            The states to carry to the next window, and the report.
+        """
+        arrays = Window(*map(tf.constant, window))
+        return self._compiled(arrays, list(states), tf.constant(step), tf.constant(scale, tf.float32))
+
+    def _step(
+        self, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[list[tf.Tensor], StepResult]:
+        states, bad_rows = repair(states)
         variables = self._model.trainable_variables
+        context = self._update.context
         with tf.GradientTape() as tape:
-            logits, states = self._model(window.inputs, states, reset=window.reset, training=True)
-            nats = tf.reduce_sum(negative_log_likelihood(logits, window.targets) * window.weights)
-            loss = nats / tf.size(window.weights, out_type=tf.float32)
+            nats, states = window_nats(self._model, window, states, context)
+            loss = nats / tf.size(window.weights[:, context:], out_type=tf.float32)
         gradients = tape.gradient(loss, [variable.value for variable in variables])
-        self._optimizer.apply(gradients, variables)
-        return states, StepResult(nats, tf.reduce_sum(window.weights), tf.linalg.global_norm(gradients))
+        norm = global_norm(gradients)
+        rate = self._update.learning_rate(step) * scale
+        self._apply_if(tf.math.is_finite(loss) & tf.math.is_finite(norm), gradients, step, rate)
+        return states, StepResult(nats, tf.reduce_sum(window.weights), norm, rate, bad_rows)
+
+    def _apply_if(self, good: tf.Tensor, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> None:
+        variables = self._model.trainable_variables
+
+        def apply() -> tf.Tensor:
+            self._optimizer.learning_rate.assign(rate)
+            self._optimizer.apply(self._update.gradients(gradients, step), variables)
+            return good
+
+        def kick() -> tf.Tensor:
+            if self._update.kick_norm is not None:
+                kicked = self._update.kicked([variable.value for variable in variables], step)
+                for variable, value in zip(variables, kicked, strict=True):
+                    variable.assign(value)
+            return good
+
+        tf.cond(good, apply, kick)
 
     def sync(self) -> None:
         """Nothing to do: the variables are updated in place."""
+
+    def read(self) -> list[np.ndarray]:
+        """All that updates change: weights, random generators, the optimizer's variables."""
+        return [variable.numpy() for variable in self._variables()]
+
+    def write(self, values: Sequence[np.ndarray]) -> None:
+        """Restores what `read` returned."""
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self._model.variables, *self._optimizer.variables]
 
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

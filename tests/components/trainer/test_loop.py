@@ -9,8 +9,11 @@ import pytest
 
 from components.tasks import language_model
 from components.tasks.likelihood import evaluate, scorer
-from components.trainer.loop import Corpus, sampler, train
+from components.trainer.corpus import Corpus
+from components.trainer.loop import train
+from components.trainer.samples import sampler
 from components.trainer.stage import Trainer
+from components.trainer.steps import LaneSteps
 from components.transform.reader import LaneReader, Window
 from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import ModelConfig, OptimizerConfig, TrainerConfig
@@ -35,7 +38,8 @@ def write_corpus(folder, train_documents, eval_documents, lanes=LANES, window_le
 def read_corpus(folder, batch_size=None):
     eval_stream = LaneReader(folder, "eval", VOCABULARY.end).stream()
     return Corpus(
-        train=LaneReader(folder, "train", VOCABULARY.end, batch_size),
+        train=LaneSteps(LaneReader(folder, "train", VOCABULARY.end, batch_size)),
+        train_bits=1 / math.log(2),
         eval_stream=eval_stream,
         eval_characters=len(eval_stream) - 1,
         tokenizer=VOCABULARY,
@@ -90,7 +94,7 @@ def test_train_sgd_over_lanes_equals_numpy(tmp_path, batch_size):
     model = random_model(len(VOCABULARY), UNITS, 2)
     initial = model.get_weights()
 
-    train(model, corpus, config(2, 0.3, batch_size=batch_size), tmp_path)
+    train(model, corpus, config(2, 0.3, batch_size=batch_size), tmp_path, tmp_path / "work")
 
     steps, evaluations = read_history(tmp_path)
     assert [evaluation["best"] for evaluation in evaluations] == [True, True]  # so the last weights are stored
@@ -124,7 +128,7 @@ def corpus(tmp_path_factory):
 def trained(tmp_path_factory, corpus):
     """Folder of a training of two epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 0.01, "adam"), folder)
+    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 0.01, "adam"), folder, folder / "work")
     return folder
 
 
@@ -138,29 +142,35 @@ def test_train_lowers_the_loss(trained):
 def test_train_history_has_the_documented_keys(trained, corpus):
     steps, evaluations = read_history(trained)
 
-    assert corpus.train.steps > 20
+    assert corpus.train.count(1) > 20
     assert [entry["step"] for entry in steps] == [
         20,
-        corpus.train.steps,
-        corpus.train.steps + 20,
-        2 * corpus.train.steps,
+        corpus.train.count(1),
+        corpus.train.count(1) + 20,
+        2 * corpus.train.count(1),
     ]
     assert [entry["epoch"] for entry in steps] == [1, 1, 2, 2]
     assert {frozenset(entry) for entry in steps} == {
-        frozenset({"epoch", "step", "nats", "gradient_norm", "learning_rate"})
+        frozenset({"epoch", "step", "nats", "bits_per_char", "gradient_norm", "clipped", "learning_rate", "seconds"})
     }
     assert [(entry["epoch"], entry["step"]) for entry in evaluations] == [
-        (1, corpus.train.steps),
-        (2, 2 * corpus.train.steps),
+        (1, corpus.train.count(1)),
+        (2, 2 * corpus.train.count(1)),
     ]
-    assert {frozenset(entry) for entry in evaluations} == {frozenset({"epoch", "step", "eval", "best"})}
+    assert {frozenset(entry) for entry in evaluations} == {frozenset({"epoch", "step", "eval", "best", "seconds"})}
     assert set(evaluations[0]["eval"]) == {"nats", "bits_per_char", "perplexity", "tokens"}
     assert all(entry["learning_rate"] == pytest.approx(0.01) for entry in steps)
     assert all(entry["gradient_norm"] > 0 for entry in steps)
 
 
 def test_train_evaluating_less_often_gives_the_same_weights(trained, corpus, tmp_path):
-    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 0.01, "adam", evaluate_every=2), tmp_path)
+    train(
+        random_model(len(VOCABULARY), UNITS, 2),
+        corpus,
+        config(2, 0.01, "adam", evaluate_every=2),
+        tmp_path,
+        tmp_path / "work",
+    )
 
     assert len(read_history(tmp_path)[1]) == 1
     for once, twice in zip(
@@ -175,7 +185,7 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
     folder = write_corpus(tmp_path / "lanes", [[3, 4] * 12] * 12, [sorted(swap), swap])
     corpus = read_corpus(folder)
 
-    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(4, 0.03, "adam"), tmp_path)
+    train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(4, 0.03, "adam"), tmp_path, tmp_path / "work")
 
     evaluations = read_history(tmp_path)[1]
     bits = [entry["eval"]["bits_per_char"] for entry in evaluations]
@@ -194,9 +204,9 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
 
 def test_train_diverging_raises_and_stores_no_model(corpus, tmp_path):
     with pytest.raises(
-        FloatingPointError, match=r"must be finite.*Received: nan.*Lower trainer\.optimizer\.learning_rate"
+        FloatingPointError, match=r"must be finite.*Received: .* at step 2 .*Lower trainer\.optimizer\.learning_rate"
     ):
-        train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 1e38), tmp_path)
+        train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(2, 1e38), tmp_path, tmp_path / "work")
 
     assert not (tmp_path / "model.json").exists()
 
@@ -204,11 +214,11 @@ def test_train_diverging_raises_and_stores_no_model(corpus, tmp_path):
 def test_train_whose_last_update_diverges_raises_and_stores_no_model(tmp_path):
     # One step: its own loss is finite, and what it does to the weights is seen by the evaluation alone.
     corpus = read_corpus(write_corpus(tmp_path / "lanes", documents(1, 12), documents(1, 12)))
-    assert corpus.train.steps == 1
+    assert corpus.train.count(1) == 1
     model = random_model(len(VOCABULARY), UNITS, 2, activation="relu")
 
     with pytest.raises(FloatingPointError, match="Received: nan nats on eval after epoch 1"):
-        train(model, corpus, config(1, 1e30), tmp_path)
+        train(model, corpus, config(1, 1e30), tmp_path, tmp_path / "work")
 
     assert not (tmp_path / language_model.ARCHITECTURE).exists()
 

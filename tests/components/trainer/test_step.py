@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.backend import TrainStep, compile_inference
+from components.trainer.backend import TrainStep, Update, compile_inference
 from components.transform.reader import Window
 from tests.testing import (
     back_propagation,
@@ -19,11 +19,15 @@ from tests.testing import (
 BATCH, LENGTH, VOCABULARY, UNITS = 3, 7, 6, 5
 
 
+def constant(rate):
+    return lambda step: keras.ops.full((), rate)
+
+
 def one_step(model, window, states, **clip):
     """Takes one SGD step at learning rate 1, and returns by how much each weight fell, and what the step returned."""
     before = model.get_weights()
-    step = TrainStep(model, keras.optimizers.SGD(learning_rate=1.0, **clip))
-    states, result = step(window, states)
+    step = TrainStep(model, keras.optimizers.SGD(), Update(constant(1.0), **clip))
+    states, result = step(window, states, 0)
     step.sync()
     return [old - new for old, new in zip(before, model.get_weights(), strict=True)], states, result
 
@@ -117,15 +121,15 @@ def test_train_step_second_window_cuts_the_gradient_at_its_edge():
     first = random_window(BATCH, LENGTH, VOCABULARY, seed=2)
     second = random_window(BATCH, LENGTH, VOCABULARY, seed=9)
     second.reset[:, :2] = False  # the first steps depend on what came before
-    step = TrainStep(model, keras.optimizers.SGD(learning_rate=1.0))
-    carried, _ = step(first, states)
+    step = TrainStep(model, keras.optimizers.SGD(), Update(constant(1.0)))
+    carried, _ = step(first, states, 0)
     # The first step donates its states on JAX: what it returned is read before it is passed on.
     carried = [to_numpy(state) for state in carried]
     step.sync()
     before = model.get_weights()
     _, expected, _ = back_propagation(before, second, carried)
 
-    step(second, carried)
+    step(second, carried, 1)
     step.sync()
     update = [old - new for old, new in zip(before, model.get_weights(), strict=True)]
 
@@ -143,11 +147,11 @@ def test_train_step_carried_states_equal_one_long_forward_pass():
     model = random_model(VOCABULARY, UNITS, layers=2)
     states = random_states(model, BATCH)
     window = random_window(BATCH, 2 * LENGTH, VOCABULARY)
-    step = TrainStep(model, keras.optimizers.SGD(learning_rate=1e-30))  # the weights stay what they are
+    step = TrainStep(model, keras.optimizers.SGD(), Update(constant(1e-30)))  # the weights stay what they are
     weights = model.get_weights()
 
     for half in (slice(0, LENGTH), slice(LENGTH, None)):
-        states, _ = step(Window(*(part[:, half] for part in window)), states)
+        states, _ = step(Window(*(part[:, half] for part in window)), states, 0)
 
     _, expected = forward(weights, window.inputs, random_states(model, BATCH), window.reset)
     for state, reference in zip(states, expected, strict=True):

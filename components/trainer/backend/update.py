@@ -1,0 +1,80 @@
+"""What a training step is told besides the model, and what it reports; the parts of it that are the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from components.trainer import gradients as gradient_functions
+
+
+@dataclass(frozen=True)
+class Update:
+    """How gradients become an update.
+
+    Attributes:
+        learning_rate: Step number → scheduled learning rate, traceable.
+        clipvalue, clipnorm, global_clipnorm, gradient_noise: See `OptimizerConfig`.
+        kick_norm: Norm of the random step that stands in for one that is not finite; None leaves the weights.
+        seed: Of the noise and the random steps.
+        context: Timesteps at the end of a window that are read again by the next one.
+    """
+
+    learning_rate: Callable[[Any], Any]
+    clipvalue: float | None = None
+    clipnorm: float | None = None
+    global_clipnorm: float | None = None
+    gradient_noise: float | None = None
+    kick_norm: float | None = None
+    seed: int = 0
+    context: int = 0
+
+    def gradients(self, gradients: Sequence[Any], step: Any) -> list[Any]:
+        """Clips, then adds noise."""
+        clipped = gradient_functions.clip(gradients, self.clipvalue, self.clipnorm, self.global_clipnorm)
+        if self.gradient_noise is None:
+            return clipped
+        return gradient_functions.add_noise(clipped, self.gradient_noise, self.seed, step)
+
+    def kicked(self, weights: Sequence[Any], step: Any) -> list[Any]:
+        """The weights after a step that was not finite."""
+        if self.kick_norm is None:
+            return list(weights)
+        # Another seed than the noise's, so that the two are independent.
+        direction = gradient_functions.random_direction(weights, self.kick_norm, self.seed ^ 0x5F3759DF, step)
+        return [weight + ops.cast(kick, weight.dtype) for weight, kick in zip(weights, direction, strict=True)]
+
+
+class StepResult(NamedTuple):
+    """Scalars on the device; reading one waits for the step.
+
+    Attributes:
+        nats: Sum of the weighted negative log-likelihoods.
+        tokens: Sum of the weights.
+        gradient_norm: Norm of all gradients together, before clipping.
+        learning_rate: That of the update.
+        bad_rows: Rows of the states that came in not finite, and were zeroed.
+    """
+
+    nats: Any
+    tokens: Any
+    gradient_norm: Any
+    learning_rate: Any
+    bad_rows: Any
+
+
+def repair(states: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Zeroes, in every layer, the rows of the states in which a number of any layer is not finite.
+
+    Args:
+        states: [batch, units] for each layer.
+
+    Returns:
+        The states, and how many rows were zeroed.
+    """
+    finite = ops.all(ops.stack([ops.all(ops.isfinite(state), axis=-1) for state in states]), axis=0)  # [batch]
+    repaired = [ops.where(finite[:, None], state, ops.zeros_like(state)) for state in states]
+    return repaired, ops.sum(ops.cast(ops.logical_not(finite), "float32"))

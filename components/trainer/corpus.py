@@ -1,0 +1,65 @@
+"""What is trained and evaluated on, from what Transform wrote."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.trainer.steps import ExampleSteps, LaneSteps, Steps
+from components.transform.examples import ExampleReader
+from components.transform.manifest import Manifest
+from components.transform.reader import LaneReader
+from components.transform.stream import read_stream
+from components.transform.tokenizers import Tokenizer, load
+from pipeline.trainer_config import TrainerConfig
+
+_EXAMPLES_IN_A_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is trained and evaluated on.
+
+    Attributes:
+        train: Steps over the train split.
+        train_bits: Bits per character that one nat per token is, on the train split.
+        eval_stream: Token stream of the eval split.
+        eval_characters: What its bits per character are per, see `SplitManifest.scored_characters`.
+        tokenizer: Token ids.
+    """
+
+    train: Steps
+    train_bits: float
+    eval_stream: np.ndarray
+    eval_characters: int
+    tokenizer: Tokenizer
+
+
+def read_corpus(graph: Path, examples: Path, config: TrainerConfig) -> Corpus:
+    """Opens the lanes, or the examples, of a folder.
+
+    Args:
+        graph: A `TransformGraph`.
+        examples: `TransformedExamples` of it.
+        config: How the train split is divided into steps.
+    """
+    tokenizer, manifest = load(graph), Manifest.load(examples)
+    steps: Steps
+    if manifest.records == "examples":
+        reader = ExampleReader(examples, "train")
+        steps = ExampleSteps(reader, tokenizer.end, config.batch_size or _EXAMPLES_IN_A_BATCH, config.seed)
+        predictions = int(reader.lengths.sum()) + len(reader)
+    else:
+        lanes = LaneReader(examples, "train", tokenizer.end, config.batch_size)
+        steps = LaneSteps(lanes, config.update_interval, config.truncation_length, config.length_warmup)
+        predictions = lanes.layout.predictions
+    return Corpus(
+        train=steps,
+        train_bits=predictions / manifest.splits["train"].scored_characters / math.log(2),
+        eval_stream=read_stream(examples, "eval", tokenizer.end),
+        eval_characters=manifest.splits["eval"].scored_characters,
+        tokenizer=tokenizer,
+    )

@@ -1,0 +1,156 @@
+"""The steps of an epoch: which tokens each update reads, and where its states come from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from components.transform.examples import ExampleReader
+from components.transform.reader import LaneReader, Span, Window
+from pipeline.trainer_config import LengthWarmupConfig
+
+
+class Step(NamedTuple):
+    """What one update reads.
+
+    Attributes:
+        window: [batch, timesteps].
+        fresh: The rows do not continue those of the step before: states start at zero.
+    """
+
+    window: Window
+    fresh: bool
+
+
+class Steps(Protocol):
+    """A source of steps: the same ones, in the same order, however often it is asked.
+
+    Attributes:
+        batch_size: Rows of every step.
+        context: Positions at the beginning of each window that are read and propagated through, and not learnt from:
+            k2 - k1. The states to carry are those after the other positions.
+    """
+
+    batch_size: int
+    context: int
+
+    def count(self, epoch: int) -> int:
+        """Steps of an epoch, 1 … ."""
+
+    def total(self, epochs: int) -> int:
+        """Steps of the first epochs together."""
+
+    def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        """Yields the steps of an epoch from the index `first` on."""
+
+
+class LaneSteps:
+    """Truncated back-propagation through time over lanes: k1 timesteps an update, each propagated back up to k2.
+
+    Update n learns from the predictions n·k1 … n·k1 + k1 - 1 of every lane, each of which counts once. It runs the
+    network from the state at n·k1 + k1 - k2 on, with the weights of now, so that its gradient is the exact one of these
+    losses as a function of the weights, given that state. Before a lane's beginning there is nothing to read.
+
+    Args:
+        reader: Lanes of the train split.
+        update_interval: k1; default: the window's length.
+        truncation_length: k2 >= k1; default: k1.
+        warmup: Shorter updates at the beginning of the training; k2 must then be k1.
+
+    Source: Williams and Peng (1990), BPTT(h; h'); Sutskever (2013), Training Recurrent Neural Networks, section 2.8.
+    """
+
+    def __init__(
+        self,
+        reader: LaneReader,
+        update_interval: int | None = None,
+        truncation_length: int | None = None,
+        warmup: LengthWarmupConfig | None = None,
+    ) -> None:
+        self.batch_size = reader.batch_size
+        self._reader = reader
+        self._interval = update_interval or reader.layout.window_length
+        self.context = (truncation_length or self._interval) - self._interval
+        self._stages: list[tuple[int, int]] = [] if warmup is None else _stages(warmup, self._interval)
+        self._whole = sum(-(-length // self._interval) for length in reader.group_lengths)
+
+    def count(self, epoch: int) -> int:
+        return self.total(epoch) - self.total(epoch - 1)
+
+    def total(self, epochs: int) -> int:
+        first = 0
+        for epoch in range(epochs):
+            if self._length(first) == self._interval:
+                return first + (epochs - epoch) * self._whole
+            first += sum(1 for _ in self._spans(first))
+        return first
+
+    def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        spans, again = itertools.tee(itertools.islice(self._spans(self.total(epoch - 1)), first, None))
+        for window, span in zip(self._reader.spans(spans), again, strict=True):
+            yield Step(window, fresh=span.start + self.context == 0)
+
+    def _spans(self, step: int) -> Iterator[Span]:
+        for group, length in enumerate(self._reader.group_lengths):
+            position = 0
+            while position < length:
+                interval = self._length(step)
+                yield Span(group, position - self.context, position + interval, self.context)
+                position += interval
+                step += 1
+
+    def _length(self, step: int) -> int:
+        return next((length for length, stop in self._stages if step < stop), self._interval)
+
+
+def _stages(warmup: LengthWarmupConfig, whole: int) -> list[tuple[int, int]]:
+    """(length, step at which it ends) of each stage before the whole length."""
+    lengths = []
+    length = warmup.length
+    while length < whole:
+        lengths.append(length)
+        length *= 2
+    return [(length, warmup.steps * (stage + 1) // len(lengths)) for stage, length in enumerate(lengths)]
+
+
+class ExampleSteps:
+    """Full back-propagation through time: batches of whole documents, each from its `<end>` on a zero state to its end.
+
+    Args:
+        reader: Examples of the train split.
+        end: Id of `<end>`.
+        batch_size: Documents of a step; rows of weight 0 fill up the last batch of a length.
+        seed: Decides the order, another one each epoch.
+    """
+
+    context = 0
+
+    def __init__(self, reader: ExampleReader, end: int, batch_size: int, seed: int) -> None:
+        self.batch_size = batch_size
+        self._reader = reader
+        self._end = end
+        self._seed = seed
+        self._count = reader.batch_count(batch_size)
+
+    def count(self, epoch: int) -> int:
+        return self._count
+
+    def total(self, epochs: int) -> int:
+        return epochs * self._count
+
+    def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        # Seeds of one epoch and the next have nothing in common.
+        seed = int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0])
+        for batch in self._reader.batches(self.batch_size, seed, first):
+            tokens = np.zeros((self.batch_size, batch.tokens.shape[1] + 2), np.int32)
+            tokens[: len(batch.tokens), 1:-1] = batch.tokens
+            tokens[:, 0] = self._end
+            lengths = np.zeros(self.batch_size, np.int32)
+            lengths[: len(batch.lengths)] = batch.lengths + 1
+            tokens[np.arange(self.batch_size), lengths] = self._end
+            weights = (np.arange(tokens.shape[1] - 1) < lengths[:, None]).astype(np.float32)
+            inputs = tokens[:, :-1]
+            yield Step(Window(inputs, tokens[:, 1:], inputs == self._end, weights), fresh=True)

@@ -1,0 +1,289 @@
+"""A training in progress: what is kept between two updates, and what an epoch is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from keras import ops
+
+from components.tasks.language_model import LanguageModel
+from components.tasks.likelihood import evaluate, scorer
+from components.trainer.backend import StepResult, TrainStep, Update, compile_inference
+from components.trainer.bad_steps import BadSteps, Event
+from components.trainer.checkpoints import Checkpoint
+from components.trainer.corpus import Corpus
+from components.trainer.history import History
+from components.trainer.optimizers import learning_rate, make_optimizer
+from components.trainer.progress import TrainingProgress
+from components.trainer.samples import sampler
+from components.trainer.steps import Step
+from pipeline.trainer_config import TrainerConfig
+
+# Reading a loss waits for the device; now and then is enough for a person.
+STEPS_BETWEEN_REPORTS = 20
+
+
+class RollBack(Exception):
+    """A step was bad, and the last checkpoint is to be restored."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        self.event = event
+
+
+class Training:
+    """One training in progress; a checkpoint holds all that changes in it.
+
+    Args:
+        model: Trained in place.
+        corpus: What it is trained and evaluated on.
+        config: How.
+        history, progress: Told of every report, evaluation and bad step.
+
+    Attributes:
+        total_steps: Updates from beginning to end.
+        step: Updates done.
+        epoch, index: The epoch, 1 …, and how many of its steps are done.
+        over: Nothing is left to do.
+        best: Lowest eval bits_per_char so far.
+        bad: Counts steps that are not finite.
+        scale: Factor on the scheduled learning rate, which plateaus and rollbacks lower.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        corpus: Corpus,
+        config: TrainerConfig,
+        history: History,
+        progress: TrainingProgress,
+    ) -> None:
+        self._model, self._corpus, self._config = model, corpus, config
+        self._history, self._progress = history, progress
+        steps, optimizer = corpus.train, config.optimizer
+        self.total_steps = steps.total(config.epochs)
+        self._optimizer = make_optimizer(optimizer)
+        update = Update(
+            learning_rate(optimizer, steps.count(config.epochs), self.total_steps),
+            clipvalue=optimizer.clipvalue,
+            clipnorm=optimizer.clipnorm,
+            global_clipnorm=optimizer.global_clipnorm,
+            gradient_noise=optimizer.gradient_noise,
+            kick_norm=config.bad_steps.kick_norm if config.nan_policy == "kick" else None,
+            seed=config.seed,
+            context=steps.context,
+        )
+        self._update = TrainStep(model, self._optimizer, update)
+        self._score = compile_inference(model, scorer(model))
+        self._write_sample = sampler(model, corpus.tokenizer)
+        self.step, self.epoch, self.index = 0, 1, 0
+        self.over = False
+        self.best = math.inf
+        self.bad = BadSteps(config.nan_policy, config.bad_steps)
+        self.scale = 1.0
+        self._best_weights: list[np.ndarray] = []
+        self._evaluations_since_best = 0
+        self._states = model.initial_states(steps.batch_size)
+        self._results: list[StepResult] = []  # of the last steps, on the device
+        self._figures: list[list[float]] = []  # what was read of those since the last report
+        self._reported = time.monotonic()
+
+    # ---- Steps and epochs -------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[None]:
+        """Trains to the end; yields between two steps, where it can be saved and left.
+
+        Raises:
+            RollBack: A bad step asks for the last checkpoint.
+            FloatingPointError: A bad step asks for the end.
+        """
+        while not self.over:
+            for step in self._corpus.train.read(self.epoch, self.index):
+                self._take(step)
+                ended = self.index == self._corpus.train.count(self.epoch)
+                if ended or len(self._figures) + len(self._results) == STEPS_BETWEEN_REPORTS:
+                    self._report()
+                if ended:
+                    self._end_epoch()
+                yield
+
+    def _take(self, step: Step) -> None:
+        if step.fresh:
+            self._states = self._model.initial_states(self._corpus.train.batch_size)
+        self._states, result = self._update(step.window, self._states, self.step, self.scale)
+        self._results.append(result)
+        self.step += 1
+        self.index += 1
+
+    def read_results(self) -> None:
+        """Waits for the steps taken, and judges them.
+
+        Raises:
+            RollBack, FloatingPointError: As `run`.
+        """
+        results, self._results = self._results, []
+        for number, result in enumerate(results, self.step - len(results) + 1):
+            figures = [float(figure) for figure in result]
+            self._figures.append(figures)
+            read = StepResult(*figures)
+            event = self.bad.judge(number, read.nats, read.gradient_norm, read.bad_rows)
+            if event is not None:
+                self._follow(event, f"{read.nats} nats, a gradient norm of {read.gradient_norm}")
+
+    def _follow(self, event: Event, received: str) -> None:
+        if event.action == "rollback":
+            raise RollBack(event)
+        self._history.write(step=event.step, event={"cause": event.cause, "action": event.action})
+        self._progress.note(f"Step {event.step}: {event.cause} not finite: {event.action}.")
+        if event.action == "fail":
+            raise FloatingPointError(
+                f"Trainer: loss, gradients and states must be finite. Received: {received} at step {event.step} "
+                f"(cause: {event.cause}). Lower trainer.optimizer.learning_rate, clip the gradients "
+                "(trainer.optimizer.global_clipnorm), or choose another trainer.nan_policy."
+            )
+
+    def _report(self) -> None:
+        self.read_results()
+        figures, self._figures = [StepResult(*row) for row in self._figures], []
+        good = [row for row in figures if math.isfinite(row.nats) and math.isfinite(row.gradient_norm)]
+        tokens = sum(row.tokens for row in good)
+        nats = sum(row.nats for row in good) / tokens if tokens else math.nan
+        bound = self._config.optimizer.global_clipnorm
+        now = time.monotonic()
+        seconds, self._reported = now - self._reported, now
+        self._history.write(
+            epoch=self.epoch,
+            step=self.step,
+            nats=nats,
+            bits_per_char=nats * self._corpus.train_bits,
+            gradient_norm=figures[-1].gradient_norm,
+            clipped=None if bound is None else sum(row.gradient_norm > bound for row in figures) / len(figures),
+            learning_rate=figures[-1].learning_rate,
+            seconds=seconds,
+        )
+        self._progress.update(self.step, nats, nats * self._corpus.train_bits, tokens / seconds)
+
+    def _end_epoch(self) -> None:
+        last = self.epoch == self._config.epochs
+        if last or self.epoch % self._config.evaluate_every == 0:
+            self._evaluate()
+        patience = self._config.patience
+        if patience is not None and self._evaluations_since_best >= patience and not last:
+            self._progress.note(f"No best for {patience} evaluations: the training ends.")
+            last = True
+        self.over = last
+        self.epoch, self.index = self.epoch + 1, 0
+
+    # ---- Evaluation -------------------------------------------------------------------------------------------------
+
+    def _evaluate(self) -> None:
+        started = time.monotonic()
+        with self._averaged_weights():
+            likelihood = evaluate(
+                self._corpus.eval_stream, self._corpus.tokenizer.end, self._score, self._model.initial_states
+            )
+            result = likelihood.metrics(self._corpus.eval_characters)
+            if not math.isfinite(result["nats"]):
+                event = self.bad.evaluation(self.step)
+                self._follow(event, f"{result['nats']} nats on eval after epoch {self.epoch}")
+            is_best = result["bits_per_char"] < self.best
+            text = self._write_sample(self.epoch)
+            if is_best:
+                self.best = result["bits_per_char"]
+                self._best_weights = self._model.get_weights()
+        self._evaluations_since_best = 0 if is_best else self._evaluations_since_best + 1
+        optimizer = self._config.optimizer
+        stuck = not is_best and self._evaluations_since_best % optimizer.plateau.patience == 0
+        if optimizer.schedule == "plateau" and stuck:
+            self.scale *= optimizer.plateau.factor
+        seconds = time.monotonic() - started
+        self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=seconds)
+        self._progress.note(
+            f"\nepoch {self.epoch}/{self._config.epochs}: eval {result['nats']:.4f} nats, "
+            f"{result['bits_per_char']:.4f} bpc{' (best so far)' if is_best else ''}\n{text}\n"
+        )
+        self._reported = time.monotonic()
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Inside, the model's Keras variables are up to date; they are averages if those are kept."""
+        self._update.sync()
+        if self._config.optimizer.ema is None:
+            yield
+            return
+        variables = self._model.trainable_variables
+        kept = [ops.convert_to_numpy(variable.value) for variable in variables]
+        self._optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
+    def finish(self) -> None:
+        """Gives the model the weights of its best evaluation."""
+        self._model.set_weights(self._best_weights)
+
+    # ---- Checkpoints ------------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """All of it, as arrays and plain values; `read_results` comes first."""
+        groups = {
+            "variable": self._update.read(),
+            # bfloat16, which NumPy's files lack, becomes float32: exactly.
+            "state": [np.asarray(ops.convert_to_numpy(ops.cast(state, "float32"))) for state in self._states],
+            "best": self._best_weights,
+        }
+        arrays = {f"{name}.{i}": array for name, group in groups.items() for i, array in enumerate(group)}
+        arrays["figures"] = np.asarray(self._figures, np.float64).reshape(-1, len(StepResult._fields))
+        values = {
+            "epoch": self.epoch,
+            "index": self.index,
+            "over": self.over,
+            "best": None if math.isinf(self.best) else self.best,
+            "evaluations_since_best": self._evaluations_since_best,
+            "scale": self.scale,
+            "rollbacks": self.bad.rollbacks,
+            "history": self._history.position(),
+        }
+        return Checkpoint(self.step, arrays, values)
+
+    def begin(self) -> None:
+        """Starts with an empty history."""
+        self._history.cut(0)
+        self._progress.start(0, self.total_steps)
+
+    def roll_back(self, checkpoint: Checkpoint, event: Event, factor: float) -> None:
+        """Goes back to a checkpoint because of a bad step, with the learning rate times `factor`."""
+        self.restore(checkpoint)
+        self.scale *= factor
+        self.bad.rollbacks += 1
+        reason = {"cause": event.cause, "action": event.action, "bad_step": event.step}
+        self._history.write(step=self.step, event=reason)
+        self._progress.note(
+            f"Step {event.step}: {event.cause} not finite: back to step {self.step}, learning rate times {factor:g}."
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Makes this training what it was when `checkpoint` was made, its history included."""
+        arrays, values = checkpoint.arrays, checkpoint.values
+        self._update.write(_group(arrays, "variable"))
+        self._states = [ops.cast(state, self._model.compute_dtype) for state in _group(arrays, "state")]
+        self._best_weights = _group(arrays, "best")
+        self._results, self._figures = [], arrays["figures"].tolist()
+        self.step, self.epoch, self.index, self.over = checkpoint.step, values["epoch"], values["index"], values["over"]
+        self.best = math.inf if values["best"] is None else values["best"]
+        self._evaluations_since_best = values["evaluations_since_best"]
+        self.scale, self.bad.rollbacks, self.bad.in_a_row = values["scale"], values["rollbacks"], 0
+        self._history.cut(values["history"])
+        self._progress.start(self.step, self.total_steps)
+        self._reported = time.monotonic()
+
+
+def _group(arrays: Mapping[str, np.ndarray], name: str) -> list[np.ndarray]:
+    count = sum(key.startswith(f"{name}.") for key in arrays)
+    return [arrays[f"{name}.{i}"] for i in range(count)]
