@@ -22,13 +22,13 @@ def _of_cell(name: str) -> Any:
 class VanillaRNN(CarriedState):
     """Run a vanilla RNN over sequences; a drop-in superset of `keras.layers.SimpleRNN`.
 
-        h_t = activation(x_t U + h_{t-1} W + b),   h_{-1} = initial_state
+        h_t = activation(x_t U + h_{t-1} W + b + offset_t),   h_{-1} = initial_state
 
     with kernel U `[features, units]`, recurrent_kernel W `[units, units]` and bias b `[units]`; the three are what
     `get_weights` and `set_weights` exchange, in this order, with a SimpleRNN of the same sizes. x U + b is one product
     for all timesteps; what is left is `custom_layers.recurrence`, fused on TensorFlow and JAX.
 
-    Unlike SimpleRNN: `reset`; a state that can be read, set and saved, on JAX too; `seed` in the config;
+    Unlike SimpleRNN: `reset`; `offset`; a state that can be read, set and saved, on JAX too; `seed` in the config;
     `activity_regularizer` is applied; with `go_backwards` the mask passed on is in the order of the outputs; bad
     arguments are refused, never clamped; a timestep masked before the first unmasked one outputs the initial state
     (SimpleRNN on TensorFlow: zeros). Weights are exchanged by `get_weights` and `set_weights`, not by files of weights;
@@ -38,7 +38,7 @@ class VanillaRNN(CarriedState):
         units … recurrent_dropout: as in `keras.layers.SimpleRNN`; dropout masks are drawn once per sequence.
         return_sequences: return the state at every timestep instead of the last one.
         return_state: return the final state as well.
-        go_backwards: consume the sequence (and its `mask` and `reset`) from its end; outputs come in that order.
+        go_backwards: consume the sequence (and `mask`, `reset`, `offset`) from its end; outputs come in that order.
         stateful: start from the state where the previous call ended. The batch size must be static.
         unroll: write the loop over a static number of timesteps out: longer to compile, the same numbers.
         seed: seed of the dropout masks.
@@ -50,6 +50,8 @@ class VanillaRNN(CarriedState):
         mask: bool `[batch, timesteps]`: False carries the state over this timestep.
         reset: bool `[batch, timesteps]`: True zeroes the state before this timestep, and cuts the gradient.
         training: whether dropout applies.
+        offset: float `[batch, timesteps, units]`, added before the activation: a context projected at each timestep,
+            or zeros whose gradient is dL/da_t, a_t being what the activation is applied to. Dropout leaves it alone.
 
     Returns:
         `[batch, timesteps, units]` if `return_sequences` else `[batch, units]`; with `return_state` a tuple of this
@@ -145,9 +147,11 @@ class VanillaRNN(CarriedState):
         self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None, reset_shape: Any = None) -> None:
+    def build(
+        self, sequences_shape: Any, initial_state_shape: Any = None, reset_shape: Any = None, offset_shape: Any = None
+    ) -> None:
         """Create the weights and, if stateful, the state variable `[batch, units]`."""
-        self._check_shapes(sequences_shape, initial_state_shape, reset_shape)
+        self._check_shapes(sequences_shape, initial_state_shape, reset_shape, offset=offset_shape)
         batch, _, features = sequences_shape
         if not self.cell.built:
             self.cell.build((batch, features))
@@ -165,11 +169,13 @@ class VanillaRNN(CarriedState):
         mask: Any = None,
         reset: Any = None,
         training: bool = False,
+        offset: Any = None,
     ) -> Any:
         """Return the outputs, as the class documents."""
         initial_state = checks.only(type(self).__name__, "initial_state", initial_state)
         mask, reset = (None if x is None else ops.convert_to_tensor(x) for x in (mask, reset))
-        self._check_shapes(sequences.shape, *(None if x is None else x.shape for x in (initial_state, reset, mask)))
+        others = (initial_state, reset, mask, offset)
+        self._check_shapes(sequences.shape, *(None if x is None else x.shape for x in others))
         if reset is not None and keras.backend.standardize_dtype(reset.dtype) != "bool":
             fix = "Cast it, as reset.astype(bool)"
             name = type(self).__name__
@@ -197,12 +203,19 @@ class VanillaRNN(CarriedState):
         sequences = ops.transpose(sequences, (1, 0, 2))  # [timesteps, batch, features]
         mask = None if mask is None else ops.transpose(ops.cast(mask, "bool"))  # [timesteps, batch]
         reset = None if reset is None else ops.transpose(reset)  # [timesteps, batch]
+        if offset is not None:
+            offset = ops.reshape(ops.cast(offset, self.compute_dtype), (batch, timesteps, self.units))
+            offset = ops.transpose(offset, (1, 0, 2))  # [timesteps, batch, units]
         if self.go_backwards:
-            sequences, mask, reset = (None if x is None else ops.flip(x, axis=0) for x in (sequences, mask, reset))
+            sequences, mask, reset, offset = (
+                None if x is None else ops.flip(x, axis=0) for x in (sequences, mask, reset, offset)
+            )
         projected = ops.matmul(ops.reshape(sequences, (-1, features)), self.cell.kernel)  # [timesteps · batch, units]
         if self.use_bias:
             projected = projected + self.cell.bias
         projected = ops.reshape(projected, (timesteps, batch, self.units))  # [timesteps, batch, units]
+        if offset is not None:
+            projected = projected + offset
 
         states = recurrence(
             projected,
@@ -224,10 +237,10 @@ class VanillaRNN(CarriedState):
         return (output, final_state) if self.return_state else output
 
     def compute_output_shape(
-        self, sequences_shape: Any, initial_state_shape: Any = None, reset_shape: Any = None
+        self, sequences_shape: Any, initial_state_shape: Any = None, reset_shape: Any = None, offset_shape: Any = None
     ) -> Any:
         """Return `[batch, timesteps, units]` or `[batch, units]`, and the final state's shape with `return_state`."""
-        self._check_shapes(sequences_shape, initial_state_shape, reset_shape)
+        self._check_shapes(sequences_shape, initial_state_shape, reset_shape, offset=offset_shape)
         batch, timesteps, _ = sequences_shape
         output_shape = (batch, timesteps, self.units) if self.return_sequences else (batch, self.units)
         return (output_shape, (batch, self.units)) if self.return_state else output_shape
@@ -260,7 +273,9 @@ class VanillaRNN(CarriedState):
         """Draw the factors, 0 or 1 / (1 - rate), of one call: the same at all its timesteps."""
         return keras.random.dropout(ones, rate, seed=self.cell.seed_generator)
 
-    def _check_shapes(self, sequences: Any, initial_state: Any, reset: Any, mask: Any = None) -> None:
+    def _check_shapes(
+        self, sequences: Any, initial_state: Any, reset: Any, mask: Any = None, offset: Any = None
+    ) -> None:
         """Check the shapes of the call's arguments against each other and the weights; None: not given."""
         owner = type(self).__name__
         batch = None if self.state_variable is None else self.state_variable.shape[0]
@@ -281,3 +296,7 @@ class VanillaRNN(CarriedState):
             if flags is not None:
                 fix = "Pass one flag for each timestep of each sequence"
                 checks.shape(owner, name, f"{name}.shape", flags, {"batch": batch, "timesteps": timesteps}, fix)
+        if offset is not None:
+            expected = {"batch": batch, "timesteps": timesteps, "units": self.units}
+            fix = "Pass one offset for each timestep of each sequence"
+            checks.shape(owner, "offset", "offset.shape", offset, expected, fix)

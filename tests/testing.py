@@ -6,7 +6,7 @@ kernel U, recurrent_kernel W and bias b of each layer, then V and c of the reado
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,87 @@ def back_propagation(
     return nats, [gradient for layer in gradients for gradient in layer] + [d_v, d_c], final_states
 
 
+def hidden_states(
+    weights: Sequence[Array],
+    tokens: Array,
+    states: Sequence[Array],
+    reset: Array | None = None,
+    disturbed: tuple[int, int, int, float] | None = None,
+) -> tuple[Array, Array]:
+    """h_t of every layer [layers, batch, timesteps, units], and the logits, in float64.
+
+    Args:
+        disturbed: (layer, timestep, unit, what is added to h there, for all that read it).
+    """
+    layers, (v, c) = _split(weights)
+    carried = [np.asarray(state, np.float64) for state in states]
+    found, logits = [], []
+    for t in range(tokens.shape[1]):
+        x = np.eye(len(c))[tokens[:, t]]
+        for layer, (u, w, b) in enumerate(layers):
+            kept = 1.0 if reset is None else 1.0 - reset[:, t, None]
+            x = np.tanh(x @ u + (carried[layer] * kept) @ w + b)
+            if disturbed is not None and disturbed[:2] == (layer, t):
+                x = x + disturbed[3] * np.eye(x.shape[1])[disturbed[2]]
+            carried[layer] = x
+        found.append(np.stack(carried))
+        logits.append(x @ v + c)
+    return np.stack(found, axis=2), np.stack(logits, axis=1)
+
+
+def numeric_state_gradients(
+    weights: Sequence[Array], window: Window, states: Sequence[Array], counted: Array, epsilon: float = 1e-6
+) -> Array:
+    """dL/dh_t [layers, batch, timesteps, units] by central differences; L: the row's nats weighted by `counted`."""
+
+    def losses(*disturbed: Any) -> Array:
+        _, logits = hidden_states(weights, window.inputs, states, window.reset, disturbed)
+        return (negative_log_likelihood(logits, window.targets) * counted).sum(axis=1)
+
+    layers, (batch, timesteps), units = len(states), window.inputs.shape, states[0].shape[1]
+    gradients = np.zeros((layers, batch, timesteps, units))
+    for layer, t, unit in np.ndindex(layers, timesteps, units):
+        above, below = (losses(layer, t, unit, step) for step in (epsilon, -epsilon))
+        gradients[layer, :, t, unit] = (above - below) / (2 * epsilon)
+    return gradients
+
+
 def _split(weights: Sequence[Array]) -> tuple[list[Sequence[Array]], Sequence[Array]]:
     exact = [np.asarray(weight, np.float64) for weight in weights]
     return [exact[i : i + 3] for i in range(0, len(exact) - 2, 3)], exact[-2:]
+
+
+# ---- Gradients by the backend --------------------------------------------------------------------------------------
+
+
+def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is).
+
+    The function may call the model, whose variables are read at each call.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def pure(values: list[Any], differentiated: Any, *others: Any) -> Any:
+            def scalar(differentiated: Any) -> Any:
+                with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+                    return function(differentiated, *others)
+
+            return jax.value_and_grad(scalar)(differentiated)
+
+        compiled = jax.jit(pure)
+        return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)
+
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def compute(differentiated: Any, *others: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(differentiated)
+            value = function(differentiated, *others)
+        return value, tape.gradient(value, differentiated)
+
+    return compute
 
 
 # ---- Streams and lanes ----------------------------------------------------------------------------------------------

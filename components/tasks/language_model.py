@@ -94,7 +94,12 @@ class LanguageModel(keras.Model):
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in self.recurrent_layers]
 
     def call(
-        self, tokens: Any, states: Sequence[Any], reset: Any = None, training: bool = False
+        self,
+        tokens: Any,
+        states: Sequence[Any],
+        reset: Any = None,
+        training: bool = False,
+        probes: Sequence[tuple[Any, Any]] | None = None,
     ) -> tuple[Any, list[Any]]:
         """Reads tokens.
 
@@ -103,6 +108,10 @@ class LanguageModel(keras.Model):
             states: A state [batch, units] for each layer.
             reset: bool [batch, timesteps] or None; True zeroes the states of that row before that step.
             training: Passed on to the layers.
+            probes: For each layer a pair (offset, shift), float [batch, timesteps, units], or None. The offset is
+                added before the activation; the shift to h_t as the next layer and the readout see it, not as the layer
+                itself does at t + 1. They are zeros, to differentiate by: dL/doffset_t = dL/da_t, with
+                a_t = x_t U + h_{t-1} W + b, and dL/dh_t = dL/dshift_t + dL/da_{t+1} Wᵀ, the latter unless reset_{t+1}.
 
         Returns:
             Logits float32 [batch, timesteps, vocabulary] of the token after each of `tokens`, and the states after
@@ -110,8 +119,12 @@ class LanguageModel(keras.Model):
         """
         sequences = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)
         final_states = []
-        for layer, state in zip(self.recurrent_layers, states, strict=True):
-            sequences, final_state = layer(sequences, initial_state=state, reset=reset, training=training)
+        pairs = [(None, None)] * self.num_layers if probes is None else probes
+        for layer, state, (offset, shift) in zip(self.recurrent_layers, states, pairs, strict=True):
+            sequences, final_state = layer(
+                sequences, initial_state=state, reset=reset, training=training, offset=offset
+            )
+            sequences = sequences if shift is None else sequences + shift
             final_states.append(final_state)
         return ops.cast(self.readout(sequences), "float32"), final_states
 

@@ -65,6 +65,13 @@ def call_with(**kwargs):
             ValueError,
             r"mask must have the shape \[batch=3, timesteps=6\]",
         ),
+        (
+            lambda: call_with(offset=np.zeros((3, 5, 5), "float32")),
+            ValueError,
+            r"offset must have the shape \[batch=3, timesteps=6, units=5\]. Received: offset.shape=\(3, 5, 5\)",
+        ),
+        (lambda: call_with(offset=np.zeros((3, 6, 4), "float32")), ValueError, "Pass one offset for each timestep of"),
+        (lambda: call_with(offset=np.zeros((3, 5), "float32")), ValueError, r"Received: offset.shape=\(3, 5\)"),
         (lambda: VanillaRNN(4, stateful=True)(keras.Input((6, 4))), ValueError, "stateful layer must be static"),
     ],
 )
@@ -88,21 +95,31 @@ def test_vanilla_rnn_unrolled_with_an_unknown_number_of_timesteps_is_refused():
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="sizes are always known while JAX traces")
 @pytest.mark.parametrize("xla", [False, True])
 @pytest.mark.parametrize(
-    ("what", "shape"), [("initial_state", (3, UNITS)), ("reset", (1, 6)), ("reset", (2, 1)), ("mask", (3, 6))]
+    ("what", "shape"),
+    [
+        ("initial_state", (3, UNITS)),
+        ("reset", (1, 6)),
+        ("reset", (2, 1)),
+        ("mask", (3, 6)),
+        ("offset", (1, 6, UNITS)),
+        ("offset", (2, 1, UNITS)),
+    ],
 )
 def test_vanilla_rnn_sizes_unknown_while_tracing_are_refused_when_they_come(what, shape, xla):
     import tensorflow as tf
 
     layer = VanillaRNN(UNITS, return_sequences=True)
-    dtype = tf.float32 if what == "initial_state" else tf.bool
-    signature = [tf.TensorSpec([None, None, 4]), tf.TensorSpec([None, UNITS if dtype == tf.float32 else None], dtype)]
+    fitting = {"initial_state": (2, UNITS), "offset": (2, 6, UNITS)}.get(what, (2, 6))
+    dtype = tf.bool if what in ("reset", "mask") else tf.float32
+    unknown = [size if size == UNITS else None for size in fitting]
+    signature = [tf.TensorSpec([None, None, 4]), tf.TensorSpec(unknown, dtype)]
 
     @tf.function(input_signature=signature, jit_compile=xla)
     def call(x, other):
         return layer(x, **{what: other})
 
     x = np.ones((2, 6, 4), "float32")
-    fits = np.ones((2, UNITS) if what == "initial_state" else (2, 6), dtype.as_numpy_dtype)
+    fits = np.ones(fitting, dtype.as_numpy_dtype)
     assert call(x, fits).shape == (2, 6, UNITS)  # guard
     with pytest.raises(tf.errors.InvalidArgumentError):
         call(x, np.ones(shape, dtype.as_numpy_dtype))
