@@ -39,8 +39,9 @@ class Span(NamedTuple):
 
     Attributes:
         group: Which lanes are the rows.
-        start, stop: Predictions of each lane, from its beginning; before 0 and after its end there are none (weight 0).
-        context: So many positions from `start` on have weight 0: they are only read.
+        start, stop: Predictions of each lane, from its beginning; after its end there are none (weight 0).
+        context: So many positions from `start` on have weight 0: they are only read. Some may lie before the lane's
+            beginning, where the state is reset.
     """
 
     group: int
@@ -138,9 +139,9 @@ class LaneReader:
             piece = tokens[:, span.start - first : span.stop - first + 1]
             inputs, positions = piece[:, :-1], np.arange(span.start, span.stop)
             reset = inputs == self.end
-            if span.start < 0:
+            if span.context and span.start <= 0:
                 reset[:, : -span.start] = False
-                reset[:, -span.start] = True  # nothing that was read before the lane's beginning counts
+                reset[:, -span.start] = True  # what was read before the lane's beginning is nothing
             weights = (span.start + span.context <= positions) & (positions < self._lengths[rows, None])
             windows.append(Window(inputs, piece[:, 1:], reset, weights.astype(np.float32)))
         return windows

@@ -1,9 +1,11 @@
 """A small training in a process of its own, for tests that kill it: `training_process.py FOLDER [STEP]`.
 
-FOLDER holds `lanes`; checkpoints lie in `work`, results in `output`. With STEP, the process kills itself with SIGKILL
-right before it would take that update.
+FOLDER holds `lanes`; checkpoints lie in `work`, results in `output` and `outcome.json`. With STEP, the process kills
+itself with SIGKILL right before it would take that update.
 """
 
+import dataclasses
+import json
 import os
 import signal
 import sys
@@ -59,7 +61,7 @@ def main(folder: Path, kill_at: int | None) -> None:
     (folder / "output").mkdir(exist_ok=True)
     model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3)
     outcome = train(model, read_corpus(folder / "lanes"), CONFIG, folder / "output", folder / "work", {"a": 1})
-    print(outcome)
+    (folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome)), "utf-8")
 
 
 if __name__ == "__main__":
