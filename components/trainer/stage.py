@@ -33,7 +33,7 @@ class Trainer(Stage):
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Keras and its backend take seconds, and `--help` must not.
         import_quietly("keras")
-        from components.tasks.language_model import LanguageModel
+        from components.tasks import language_model
         from components.trainer.loop import Corpus, train
         from components.transform.manifest import Manifest
         from components.transform.reader import LaneReader
@@ -47,12 +47,5 @@ class Trainer(Stage):
             eval_characters=Manifest.load(lanes).splits["eval"].scored_characters,
             tokenizer=tokenizer,
         )
-        model = LanguageModel(
-            vocabulary_size=len(tokenizer),
-            units=self.model.units,
-            layers=self.model.layers,
-            activation=self.model.activation,
-            seed=self.trainer.seed,
-            dtype=self.trainer.precision,
-        )
+        model = language_model.build(self.model, len(tokenizer), self.trainer.seed, self.trainer.precision)
         train(model, corpus, self.trainer, outputs["model"])
