@@ -266,7 +266,7 @@ class DropoutConfig(Section):
 class SpectralRadiusConfig(Section):
     """spectral_radius: Largest modulus of an eigenvalue of a random W."""
 
-    spectral_radius: PositiveFloat
+    spectral_radius: float = Field(gt=0)
 
 
 class ModelConfig(Section):
