@@ -32,7 +32,7 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
     """Times the Trainer's loop and the bare step in turns."""
     import keras
 
-    from components.tasks.language_model import LanguageModel
+    from components.tasks import language_model
     from components.trainer.backend import TrainStep, Update
     from components.trainer.corpus import read_corpus
     from components.trainer.history import History
@@ -45,9 +45,8 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
     corpus = read_corpus(lanes["transform_graph"], lanes["transformed_examples"], config.trainer)
     optimizer = config.trainer.optimizer
 
-    def make_model() -> LanguageModel:
-        size = len(corpus.tokenizer)
-        return LanguageModel(size, config.model.units, config.model.layers, dtype=config.trainer.precision)
+    def make_model() -> language_model.LanguageModel:
+        return language_model.build(config.model, len(corpus.tokenizer), dtype=config.trainer.precision)
 
     model = make_model()
     update = Update(learning_rate(optimizer, 10**6, 10**6), global_clipnorm=optimizer.global_clipnorm)

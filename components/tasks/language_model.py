@@ -1,23 +1,24 @@
 """The language model: a pure function (tokens, states, reset) → (logits, states), many-to-many, shifted by one.
 
-x_t = one-hot(token_t)                          [batch, vocabulary]
+x_t = one-hot(token_t)                          [batch, vocabulary]; or E[token_t]   [batch, embedding]
 h_t^1 = activation(x_t U^1 + h_{t-1}^1 W^1 + b^1)      [batch, units]
-h_t^l = activation(h_t^{l-1} U^l + h_{t-1}^l W^l + b^l)
-o_t = h_t^layers V + c                          [batch, vocabulary]
+h_t^l = activation(h_t^{l-1} U^l + h_{t-1}^l W^l + b^l)       or with [h_t^{l-1}, x_t] for h_t^{l-1}: skip connections
+o_t = h_t^layers V + c                          [batch, vocabulary]; or h_t^layers Eᵀ + c: tied
 p(token_{t+1} | token_1 … token_t) = softmax(o_t)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from custom_layers import VanillaRNN
+from custom_layers import SpectralRadius, TiedReadout, TokenEmbedding, VanillaRNN, checks
+from pipeline.config import ModelConfig
 
 ARCHITECTURE = "model.json"
 WEIGHTS = "model.weights.h5"
@@ -34,8 +35,18 @@ class LanguageModel(keras.Model):
         units: Size of each layer's state.
         layers: Number of VanillaRNN layers.
         activation: Name of a Keras activation.
-        seed: Seed of the initial weights.
+        seed: Seed of the initial weights and of the dropout masks.
         dtype: Dtype or dtype policy of the layers; logits are float32 whatever it is.
+        embedding: Width of the table that tokens are looked up in; None for one-hot inputs.
+        tied: The readout multiplies by the transposed table; `embedding` must equal `units`.
+        skip_connections: Each layer after the first reads x_t, too, behind the output of the layer below.
+        recurrent_initializer: "orthogonal", "identity" or {"spectral_radius": r}.
+        input_dropout: Share of what each recurrent layer reads that training drops, anew at each timestep.
+        recurrent_dropout: Share of h_{t-1} that training drops where it meets W, the same at all timesteps of a call.
+        output_dropout: Share of what the readout reads that training drops, anew at each timestep.
+
+    Raises:
+        TypeError, ValueError: A dropout outside [0, 1), an unknown initialiser, or `tied` with another width.
 
     Example:
         >>> model = LanguageModel(vocabulary_size=5, units=8, layers=2)
@@ -44,6 +55,7 @@ class LanguageModel(keras.Model):
         (1, 3, 5)
 
     Source: Elman (1990); Goodfellow, Bengio and Courville (2016), equations 10.8 to 10.11; Karpathy (2015), char-rnn.
+        Input and output dropout: Zaremba et al. (2014). Recurrent: Gal and Ghahramani (2016). Skips: Graves (2013).
     """
 
     def __init__(
@@ -54,40 +66,81 @@ class LanguageModel(keras.Model):
         activation: str = "tanh",
         seed: int = 0,
         dtype: Any = None,
+        *,
+        embedding: int | None = None,
+        tied: bool = False,
+        skip_connections: bool = False,
+        recurrent_initializer: str | Mapping[str, float] = "orthogonal",
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        output_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype=dtype, **kwargs)
+        if tied and embedding != units:
+            raise ValueError(
+                "LanguageModel: tied must come with an embedding as wide as the state. Received: "
+                f"embedding={embedding!r}, units={units!r}. Pass embedding={units!r}."
+            )
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.num_layers = layers
         self.activation = activation
         self.seed = seed
+        self.embedding = embedding
+        self.tied = tied
+        self.skip_connections = skip_connections
+        self.recurrent_initializer = recurrent_initializer
+        self.input_dropout = checks.rate("LanguageModel", "input_dropout", input_dropout)
+        self.recurrent_dropout = checks.rate("LanguageModel", "recurrent_dropout", recurrent_dropout)
+        self.output_dropout = checks.rate("LanguageModel", "output_dropout", output_dropout)
+        self._create_layers()
+        self.built = True
+
+    def _create_layers(self) -> None:
+        # One seed for each initialiser: equal seeds would give layers of one shape equal weights. The recurrent layers
+        # and the readout use some of those below seed + 3 · layers.
+        seed, free_seed = self.seed, self.seed + 3 * self.num_layers
+        self.table: Any = None
+        if self.embedding is not None:
+            self.table = TokenEmbedding(
+                self.vocabulary_size, self.embedding, seed=free_seed, dtype=self.dtype_policy, name="table"
+            )
+            self.table.build()
         self.recurrent_layers = [
             VanillaRNN(
-                units,
-                activation=activation,
-                # One seed for each initialiser: equal seeds would give layers of one shape equal weights.
+                self.units,
+                activation=self.activation,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 3 * layer),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 3 * layer + 1),
+                recurrent_initializer=_initializer(self.recurrent_initializer, seed + 3 * layer + 1),
+                recurrent_dropout=self.recurrent_dropout,
                 return_sequences=True,
                 return_state=True,
+                seed=free_seed + 3 + layer,
                 dtype=self.dtype_policy,
                 name=f"recurrent_{layer}",
             )
-            for layer in range(layers)
+            for layer in range(self.num_layers)
         ]
-        self.readout = keras.layers.Dense(
-            vocabulary_size,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2),
-            dtype=self.dtype_policy,
-            name="readout",
-        )
-        width = vocabulary_size
+        self.drop_input = keras.layers.Dropout(self.input_dropout, seed=free_seed + 1, dtype=self.dtype_policy)
+        self.drop_output = keras.layers.Dropout(self.output_dropout, seed=free_seed + 2, dtype=self.dtype_policy)
+        width = x_width = self.embedding or self.vocabulary_size
         for recurrent in self.recurrent_layers:
             recurrent.build((None, None, width))
-            width = units
-        self.readout.build((None, None, units))
-        self.built = True
+            width = self.units + (x_width if self.skip_connections else 0)
+
+        self.readout: Any
+        if self.tied:
+            self.readout = TiedReadout(dtype=self.dtype_policy, name="readout")
+            self.readout.build((None, None, self.units), self.table.embeddings.shape)
+        else:
+            self.readout = keras.layers.Dense(
+                self.vocabulary_size,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 2),
+                dtype=self.dtype_policy,
+                name="readout",
+            )
+            self.readout.build((None, None, self.units))
 
     def initial_states(self, batch_size: int) -> list[Any]:
         """Zero states: one [batch_size, units] for each layer."""
@@ -117,16 +170,25 @@ class LanguageModel(keras.Model):
             Logits float32 [batch, timesteps, vocabulary] of the token after each of `tokens`, and the states after
             the last step.
         """
-        sequences = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)
-        final_states = []
+        if self.table is None:
+            x = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)  # [batch, timesteps, vocabulary]
+        else:
+            x = self.table(tokens)  # [batch, timesteps, embedding]
+        sequences = x
+        final_states: list[Any] = []
         pairs = [(None, None)] * self.num_layers if probes is None else probes
         for layer, state, (offset, shift) in zip(self.recurrent_layers, states, pairs, strict=True):
+            if self.skip_connections and final_states:  # not for the first layer
+                sequences = ops.concatenate([sequences, x], axis=-1)  # [batch, timesteps, units + width of x]
+            sequences = self.drop_input(sequences, training=training)
             sequences, final_state = layer(
                 sequences, initial_state=state, reset=reset, training=training, offset=offset
             )
             sequences = sequences if shift is None else sequences + shift
             final_states.append(final_state)
-        return ops.cast(self.readout(sequences), "float32"), final_states
+        sequences = self.drop_output(sequences, training=training)
+        logits = self.readout(sequences, self.table.embeddings) if self.tied else self.readout(sequences)
+        return ops.cast(logits, "float32"), final_states
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -136,7 +198,47 @@ class LanguageModel(keras.Model):
             "layers": self.num_layers,
             "activation": self.activation,
             "seed": self.seed,
+            "embedding": self.embedding,
+            "tied": self.tied,
+            "skip_connections": self.skip_connections,
+            "recurrent_initializer": self.recurrent_initializer,
+            "input_dropout": self.input_dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "output_dropout": self.output_dropout,
         }
+
+
+def build(config: ModelConfig, vocabulary_size: int, seed: int = 0, dtype: Any = None) -> LanguageModel:
+    """The model that a configuration describes, with its initial weights."""
+    initializer = config.recurrent_initializer
+    return LanguageModel(
+        vocabulary_size=vocabulary_size,
+        units=config.units,
+        layers=config.layers,
+        activation=config.activation,
+        seed=seed,
+        dtype=dtype,
+        embedding=config.embedding,
+        tied=config.tied,
+        skip_connections=config.skip_connections,
+        recurrent_initializer=initializer if isinstance(initializer, str) else initializer.model_dump(),
+        input_dropout=config.dropout.input,
+        recurrent_dropout=config.dropout.recurrent,
+        output_dropout=config.dropout.output,
+    )
+
+
+def _initializer(name: str | Mapping[str, float], seed: int) -> keras.initializers.Initializer:
+    if name == "orthogonal":
+        return keras.initializers.Orthogonal(seed=seed)
+    if name == "identity":
+        return keras.initializers.Identity()
+    if isinstance(name, Mapping) and set(name) == {"spectral_radius"}:
+        return SpectralRadius(name["spectral_radius"], seed=seed)
+    raise ValueError(
+        "LanguageModel: recurrent_initializer must be one of the known ones. Received: "
+        f"recurrent_initializer={name!r}. Pass 'orthogonal', 'identity' or {{'spectral_radius': 1.1}}, say."
+    )
 
 
 def negative_log_likelihood(logits: Any, targets: Any) -> Any:
@@ -173,19 +275,22 @@ def window_nats(model: LanguageModel, window: Any, states: Sequence[Any], contex
 
 
 def save(model: LanguageModel, folder: Path) -> None:
-    """Writes architecture and weights; either backend reads them."""
+    """Writes architecture and weights; either backend reads them. What only training needs is not kept."""
     architecture = {
         "vocabulary_size": model.vocabulary_size,
         "units": model.units,
         "layers": model.num_layers,
         "activation": model.activation,
+        "embedding": model.embedding,
+        "tied": model.tied,
+        "skip_connections": model.skip_connections,
     }
     (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
     model.save_weights(folder / WEIGHTS)
 
 
 def load(folder: Path) -> LanguageModel:
-    """Rebuilds what `save` wrote, in float32.
+    """Rebuilds what `save` wrote, in float32 and without dropout. A key that is missing has its default.
 
     Raises:
         ValueError: The folder holds no model.

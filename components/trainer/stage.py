@@ -44,19 +44,12 @@ class Trainer(Stage):
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Keras and its backend take seconds, and `--help` must not.
         import_quietly("keras")
-        from components.tasks.language_model import LanguageModel
+        from components.tasks import language_model
         from components.trainer.corpus import read_corpus
         from components.trainer.loop import train
 
         corpus = read_corpus(inputs["transform_graph"], inputs["transformed_examples"], self.trainer)
-        model = LanguageModel(
-            vocabulary_size=len(corpus.tokenizer),
-            units=self.model.units,
-            layers=self.model.layers,
-            activation=self.model.activation,
-            seed=self.trainer.seed,
-            dtype=self.trainer.precision,
-        )
+        model = language_model.build(self.model, len(corpus.tokenizer), self.trainer.seed, self.trainer.precision)
         settings = {
             **self.settings(),
             "inputs": {key: digest_folder(path) for key, path in inputs.items()},

@@ -42,6 +42,31 @@ def test_load_config_empty_section_is_all_defaults(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, recipe)) == load_config(write(tmp_path))
 
 
+def test_load_config_model_options_are_read_and_off_by_default(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    off = load_config(path).model
+    assert (off.embedding, off.tied, off.skip_connections) == (None, False, False)
+    assert (off.recurrent_initializer, off.dropout.input, off.dropout.recurrent, off.dropout.output) == (
+        "orthogonal",
+        0,
+        0,
+        0,
+    )
+    on = load_config(
+        path,
+        [
+            "model={units: 64, embedding: 64, tied: true, skip_connections: true, dropout: {input: 0.1}}",
+            "model.recurrent_initializer.spectral_radius=1.1",
+            "model.dropout.output=0.3",
+        ],
+    ).model
+    assert (on.embedding, on.tied, on.skip_connections) == (64, True, True)
+    assert not isinstance(on.recurrent_initializer, str)
+    assert on.recurrent_initializer.spectral_radius == 1.1
+    assert (on.dropout.input, on.dropout.recurrent, on.dropout.output) == (0.1, 0, 0.3)
+    assert load_config(path, ["model.recurrent_initializer=identity"]).model.recurrent_initializer == "identity"
+
+
 def test_load_config_later_override_wins(tmp_path: Path) -> None:
     assert load_config(write(tmp_path), ["model.units=3", "model.units=5"]).model.units == 5
 
@@ -95,6 +120,18 @@ def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Pat
         ),
         ("model.activation=tnh", ["model.activation must be one of 'tanh', 'relu', 'sigmoid', 'linear'. Received:"]),
         ("model=3", ["model must be a mapping with the keys task, units,", "Received: model=3."]),
+        ("model.dropout=0.5", ["model.dropout must be a mapping with the keys input, recurrent, output."]),
+        ("model.dropout.input=1", ["model.dropout.input must be a number >= 0 and < 1. Received:"]),
+        ("model.dropout.recurrent=-0.1", ["model.dropout.recurrent must be a number >= 0 and < 1."]),
+        ("model.dropout.hidden=0.1", ["model.dropout.hidden is not a known key.", "Known keys of model.dropout:"]),
+        ("model.embedding=0", ["model.embedding must be an integer > 0, or null. Received: model.embedding=0."]),
+        ("model.tied=1", ["model.tied must be true or false. Received: model.tied=1."]),
+        ("model.tied=true", ["model: tied reads out with the transposed table, so embedding must equal units=256;"]),
+        ("model={tied: true, embedding: 64}", ["equal units=256; here it is 64. Set both alike, or tied to false."]),
+        ("model.skip_connections=all", ["model.skip_connections must be true or false."]),
+        ("model.recurrent_initializer=eye", ["must be 'orthogonal', 'identity' or {spectral_radius: NUMBER above 0}."]),
+        ("model.recurrent_initializer.spectral_radius=0", ["spectral_radius must be a number > 0. Received: model"]),
+        ("model.recurrent_initializer={spectral_radius: 1, seed: 2}", ["seed is not a known key."]),
         ("example_gen.splits=sme", ["splits must be a mapping with the keys train, eval, test, or 'same' or 'given'."]),
         ("example_gen.document=line", ["document is for text: sources; here source is inline:. Leave it out."]),
         ("example_gen.document=page", ["example_gen.document must be 'file', 'line' or {separator: TEXT}."]),

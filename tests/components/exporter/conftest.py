@@ -65,5 +65,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> exported.Exported:
 
 
 @pytest.fixture(scope="session")
+def all_options(tmp_path_factory: pytest.TempPathFactory) -> exported.Exported:
+    return exported.all_options(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
 def end_only(tmp_path_factory: pytest.TempPathFactory) -> exported.Exported:
     return exported.end_only(tmp_path_factory.getbasetemp())

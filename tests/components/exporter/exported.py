@@ -1,10 +1,11 @@
-"""Two tiny models and their SavedModels, exported once for all tests of a session."""
+"""Tiny models and their SavedModels, exported once for all tests of a session."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.exporter.stage import Exporter
 from components.tasks import language_model
@@ -59,14 +60,30 @@ def end_only(base: Path) -> Exported:
     return _export(base / "end_only", END_ONLY, {"<end>": -1.0})
 
 
+def all_options(base: Path) -> Exported:
+    """With a tied table, skip connections, and what only training uses."""
+    bias = {"<unk>": -3.0, "<pad>": -3.0, "<end>": 0.0}
+    options = {
+        "embedding": UNITS,
+        "tied": True,
+        "skip_connections": True,
+        "input_dropout": 0.3,
+        "recurrent_dropout": 0.4,
+        "output_dropout": 0.2,
+    }
+    return _export(base / "all_options", FULL, bias, **options)
+
+
 def of_kind(base: Path, name: str) -> Exported:
     """One of `OF_EACH_KIND`."""
     return _export(base / name.replace(",", "").replace(" ", "_"), OF_EACH_KIND[name], {"<end>": -2.0})
 
 
 @functools.cache
-def _cached(folder: Path, tokenizer: Tokenizer, bias: tuple[tuple[str, float], ...]) -> Exported:
-    model = random_model(len(tokenizer), UNITS, layers=2, scale=0.7)
+def _cached(
+    folder: Path, tokenizer: Tokenizer, bias: tuple[tuple[str, float], ...], options: tuple[tuple[str, Any], ...]
+) -> Exported:
+    model = random_model(len(tokenizer), UNITS, layers=2, scale=0.7, **dict(options))
     weights = model.get_weights()
     for token, value in bias:
         weights[-1][tokenizer.tokens.index(token)] = value
@@ -81,5 +98,5 @@ def _cached(folder: Path, tokenizer: Tokenizer, bias: tuple[tuple[str, float], .
     return exported
 
 
-def _export(folder: Path, tokenizer: Tokenizer, bias: dict[str, float]) -> Exported:
-    return _cached(folder, tokenizer, tuple(bias.items()))
+def _export(folder: Path, tokenizer: Tokenizer, bias: dict[str, float], **options: Any) -> Exported:
+    return _cached(folder, tokenizer, tuple(bias.items()), tuple(options.items()))

@@ -109,12 +109,14 @@ def test_initial_state_is_zero_for_each_layer_and_row(client, full):
     assert not any(state.any() for state in states.values())
 
 
-def test_step_character_by_character_equals_score_and_the_keras_model(client, full):
-    stepped = score_by_steps(client, full, TEXT)
+@pytest.mark.parametrize("name", ["full", "all_options"])
+def test_step_character_by_character_equals_score_and_the_keras_model(client, name, request):
+    model = request.getfixturevalue(name)
+    stepped = score_by_steps(client, model, TEXT)
 
-    scored = client.call(full, "score", text=[TEXT])
-    tokens = np.asarray([full.tokenizer.end, *full.tokenizer.encode(TEXT), full.tokenizer.end])[None]
-    logits, _ = full.model(tokens[:, :-1], full.model.initial_states(1))
+    scored = client.call(model, "score", text=[TEXT])
+    tokens = np.asarray([model.tokenizer.end, *model.tokenizer.encode(TEXT), model.tokenizer.end])[None]
+    logits, _ = model.model(tokens[:, :-1], model.model.initial_states(1))
     log_p = np.take_along_axis(log_softmax(to_numpy(logits)), tokens[:, 1:, None], axis=-1)[0, :, 0]
     np.testing.assert_allclose(stepped, log_p, atol=1e-5)
     assert float(scored["log_prob"][0]) == pytest.approx(sum(stepped), abs=1e-5 * len(stepped))
@@ -208,6 +210,33 @@ def test_score_of_no_text_is_no_score(client, full):
     scored = client.call(full, "score", text=np.zeros([0], object))
 
     assert scored["log_prob"].shape == scored["tokens"].shape == (0,)
+
+
+# ---- A model with all options ---------------------------------------------------------------------------------------
+
+
+def test_all_options_signatures_and_vocabulary_are_those_of_the_plain_model(client, full, all_options):
+    assert client.ask("describe", str(all_options.saved_model)) == client.ask("describe", str(full.saved_model))
+    assert load(all_options.saved_model / "assets") == all_options.tokenizer
+
+
+def test_all_options_graph_draws_no_random_numbers(client, all_options):
+    operations = client.ask("operations", str(all_options.saved_model))
+
+    assert not {operation for operation in operations if "Random" in operation or "Rng" in operation}
+    assert not {operation for operation in operations if operation.startswith(("Xla", "PyFunc", "EagerPyFunc"))}
+    assert operations & {"ResourceGather", "GatherV2"}
+
+
+def test_all_options_generated_text_has_the_log_prob_that_score_gives(client, all_options):
+    outputs = client.generate(all_options, [""] * 32, max_length=[40], seed=list(range(32)))
+
+    finished = outputs["finished"]
+    texts = [text for text, done in zip(outputs["text"], finished, strict=True) if done]
+    assert len(texts) > 5
+    assert len(set(texts)) > 3  # guard
+    scored = client.call(all_options, "score", text=texts)["log_prob"]
+    np.testing.assert_allclose(outputs["log_prob"][finished], scored, atol=1e-4)
 
 
 # ---- A vocabulary without <unk> -------------------------------------------------------------------------------------

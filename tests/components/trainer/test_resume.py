@@ -129,7 +129,7 @@ def test_train_newest_checkpoint_torn_at_any_byte_falls_back_and_ends_as_uninter
 
 def train_here(folder, lanes, settings=None, config=CONFIG):
     (folder / "output").mkdir(parents=True, exist_ok=True)
-    model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3)
+    model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3, input_dropout=0.1, recurrent_dropout=0.2)
     return train(model, read_corpus(lanes), config, folder / "output", folder / "work", settings or {"a": 1})
 
 

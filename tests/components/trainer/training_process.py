@@ -59,7 +59,7 @@ def main(folder: Path, kill_at: int | None) -> None:
 
     Training._take = killed
     (folder / "output").mkdir(exist_ok=True)
-    model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3)
+    model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3, input_dropout=0.1, recurrent_dropout=0.2)
     outcome = train(model, read_corpus(folder / "lanes"), CONFIG, folder / "output", folder / "work", {"a": 1})
     (folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome)), "utf-8")
 
