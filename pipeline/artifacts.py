@@ -80,6 +80,8 @@ class Model(Artifact):
                              components.trainer.training)
     training.json            {"steps", "resumed_from_step": null or the step of the checkpoint gone on from, "best": the
                              lowest eval bits_per_char}
+    training.html            with `trainer.diagnostics`: curves, how far gradients reach, the spectrum of W, in one page
+    tensorboard/             with `trainer.diagnostics`: the same numbers as an event file
     """
 
 

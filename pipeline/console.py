@@ -67,9 +67,11 @@ def _show_result(summary: RunSummary) -> None:
         if path is not None:
             say(f"\n--- {title} ({_short(path)})")
             say(path.read_text("utf-8", errors="replace").rstrip("\n"))
-    page = summary.output("statistics", "statistics.html")
-    if page is not None:
-        say(f"\nStatistics of the corpus: {_short(page)}")
+    pages = (("Statistics of the corpus", "statistics", "statistics.html"), ("The training", "model", "training.html"))
+    for title, key, file in pages:
+        page = summary.output(key, file)
+        if page is not None:
+            say(f"{title}: {_short(page)}")
     if summary.status == "not_blessed":
         say("\nNot blessed, nothing pushed:")
         for reason in summary.reasons:

@@ -6,7 +6,7 @@ kernel U, recurrent_kernel W and bias b of each layer, then V and c of the reado
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,39 +176,6 @@ def numeric_state_gradients(
 def _split(weights: Sequence[Array]) -> tuple[list[Sequence[Array]], Sequence[Array]]:
     exact = [np.asarray(weight, np.float64) for weight in weights]
     return [exact[i : i + 3] for i in range(0, len(exact) - 2, 3)], exact[-2:]
-
-
-# ---- Gradients by the backend --------------------------------------------------------------------------------------
-
-
-def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
-    """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is).
-
-    The function may call the model, whose variables are read at each call.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        def pure(values: list[Any], differentiated: Any, *others: Any) -> Any:
-            def scalar(differentiated: Any) -> Any:
-                with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
-                    return function(differentiated, *others)
-
-            return jax.value_and_grad(scalar)(differentiated)
-
-        compiled = jax.jit(pure)
-        return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)
-
-    import tensorflow as tf
-
-    @tf.function(jit_compile=True)
-    def compute(differentiated: Any, *others: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(differentiated)
-            value = function(differentiated, *others)
-        return value, tape.gradient(value, differentiated)
-
-    return compute
 
 
 # ---- Streams and lanes ----------------------------------------------------------------------------------------------

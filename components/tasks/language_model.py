@@ -254,7 +254,9 @@ def negative_log_likelihood(logits: Any, targets: Any) -> Any:
     return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
 
 
-def window_nats(model: LanguageModel, window: Any, states: Sequence[Any], context: int = 0) -> tuple[Any, list[Any]]:
+def window_nats(
+    model: LanguageModel, window: Any, states: Sequence[Any], context: int = 0, probes: Any = None
+) -> tuple[Any, list[Any]]:
     """The loss of a training step, and the states to carry to the next one.
 
     Args:
@@ -262,16 +264,22 @@ def window_nats(model: LanguageModel, window: Any, states: Sequence[Any], contex
         window: A `Window` of [batch, timesteps].
         states: A state [batch, units] for each layer, before the window.
         context: The states to carry are those after timesteps - context; the next window overlaps with this one.
+        probes: As in `LanguageModel.call`, over all timesteps.
 
     Returns:
         Sum of the weighted nats, and a state for each layer.
     """
     carry = window.inputs.shape[1] - context
-    logits, carried = model(window.inputs[:, :carry], states, reset=window.reset[:, :carry], training=True)
-    if context:
-        rest, _ = model(window.inputs[:, carry:], carried, reset=window.reset[:, carry:], training=True)
-        logits = ops.concatenate([logits, rest], axis=1)
-    return ops.sum(negative_log_likelihood(logits, window.targets) * window.weights), carried
+    parts = [slice(0, carry), slice(carry, None)] if context else [slice(None)]
+    logits: list[Any] = []
+    carried: list[list[Any]] = []
+    for part in parts:
+        some = None if probes is None else [(offset[:, part], shift[:, part]) for offset, shift in probes]
+        outputs, states = model(window.inputs[:, part], states, window.reset[:, part], training=True, probes=some)
+        logits.append(outputs)
+        carried.append(list(states))
+    nats = negative_log_likelihood(ops.concatenate(logits, axis=1), window.targets)  # [batch, timesteps]
+    return ops.sum(nats * window.weights), carried[0]
 
 
 def save(model: LanguageModel, folder: Path) -> None:

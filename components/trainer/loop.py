@@ -13,7 +13,7 @@ from components.tasks.language_model import LanguageModel
 from components.trainer import resume
 from components.trainer.checkpoints import Checkpoint, CheckpointStore
 from components.trainer.corpus import Corpus
-from components.trainer.history import History
+from components.trainer.history import History, read
 from components.trainer.progress import TrainingProgress
 from components.trainer.signals import StopRequest
 from components.trainer.training import RollBack, Training
@@ -79,11 +79,28 @@ def train(
                             raise stop.exception()
                 except RollBack as bad:
                     saver.roll_back(bad)
+                except FloatingPointError:
+                    if config.diagnostics:
+                        _show(history.path, workspace, config)
+                    raise
             saver.save()
         training.finish()
         language_model.save(model, output)
         (output / "history.jsonl").write_bytes(history.path.read_bytes())
+        if config.diagnostics:
+            _show(history.path, output, config)
     return Outcome(training.step, resumed, training.best)
+
+
+def _show(history: Path, folder: Path, config: TrainerConfig) -> None:
+    """Writes the page and TensorBoard's event file of a training."""
+    # Drawing takes a second to import, and a training that shows nothing can do without.
+    from components.trainer.diagnostics.event_file import write_events
+    from components.trainer.diagnostics.page import write_page
+
+    entries = read(history)
+    write_page(entries, folder / "training.html", config.optimizer.global_clipnorm)
+    write_events(entries, folder / "tensorboard")
 
 
 class _Saver:

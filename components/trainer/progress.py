@@ -56,4 +56,4 @@ class TrainingProgress:
 
     def note(self, text: str) -> None:
         """Prints a text above the bar."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

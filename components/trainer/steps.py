@@ -32,10 +32,12 @@ class Steps(Protocol):
         batch_size: Rows of every step.
         context: Positions at the beginning of each window that are read and propagated through, and not learnt from:
             k2 - k1. The states to carry are those after the other positions.
+        timesteps: Of the longest window, k2.
     """
 
     batch_size: int
     context: int
+    timesteps: int
 
     def count(self, epoch: int) -> int:
         """Steps of an epoch, 1 … ."""
@@ -74,6 +76,7 @@ class LaneSteps:
         self._reader = reader
         self._interval = update_interval or reader.layout.window_length
         self.context = (truncation_length or self._interval) - self._interval
+        self.timesteps = self._interval + self.context
         self._stages: list[tuple[int, int]] = [] if warmup is None else _stages(warmup, self._interval)
         self._whole = sum(-(-length // self._interval) for length in reader.group_lengths)
 
@@ -133,6 +136,7 @@ class ExampleSteps:
         self._reader = reader
         self._end = end
         self._seed = seed
+        self.timesteps = int(reader.lengths.max()) + 1
         self._count = reader.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:

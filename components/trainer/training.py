@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -16,11 +17,13 @@ from components.trainer.backend import StepResult, TrainStep, Update, compile_in
 from components.trainer.bad_steps import BadSteps, Event
 from components.trainer.checkpoints import Checkpoint
 from components.trainer.corpus import Corpus
+from components.trainer.diagnostics.measure import measurer, spans, update_ratios
 from components.trainer.history import History
 from components.trainer.optimizers import learning_rate, make_optimizer
 from components.trainer.progress import TrainingProgress
 from components.trainer.samples import sampler
 from components.trainer.steps import Step
+from components.transform.reader import Window
 from pipeline.trainer_config import TrainerConfig
 
 # Reading a loss waits for the device; now and then is enough for a person.
@@ -76,10 +79,13 @@ class Training:
             kick_norm=config.bad_steps.kick_norm if config.nan_policy == "kick" else None,
             seed=config.seed,
             context=steps.context,
+            vanishing_penalty=config.vanishing_penalty,
         )
         self._update = TrainStep(model, self._optimizer, update)
         self._score = compile_inference(model, scorer(model))
         self._write_sample = sampler(model, corpus.tokenizer)
+        self._measure = measurer(model) if config.diagnostics else None
+        self._weights_before: dict[str, np.ndarray] = {}  # the last update of an epoch that is evaluated
         self.step, self.epoch, self.index = 0, 1, 0
         self.over = False
         self.best = math.inf
@@ -90,7 +96,8 @@ class Training:
         self._states = model.initial_states(steps.batch_size)
         self._results: list[StepResult] = []  # of the last steps, on the device
         self._figures: list[list[float]] = []  # what was read of those since the last report
-        self._reported = time.monotonic()
+        self._started = time.monotonic()
+        self._reported = 0.0
 
     # ---- Steps and epochs -------------------------------------------------------------------------------------------
 
@@ -111,9 +118,15 @@ class Training:
                     self._end_epoch()
                 yield
 
+    def _seconds(self) -> float:
+        """Time that the training has taken, without the time between a stop and the resumption."""
+        return time.monotonic() - self._started
+
     def _take(self, step: Step) -> None:
         if step.fresh:
             self._states = self._model.initial_states(self._corpus.train.batch_size)
+        if self._measure and self._is_evaluated() and self.index + 1 == self._corpus.train.count(self.epoch):
+            self._weights_before = self._weights()
         self._states, result = self._update(step.window, self._states, self.step, self.scale)
         self._results.append(result)
         self.step += 1
@@ -153,8 +166,8 @@ class Training:
         tokens = sum(row.tokens for row in good)
         nats = sum(row.nats for row in good) / tokens if tokens else math.nan
         bound = self._config.optimizer.global_clipnorm
-        now = time.monotonic()
-        seconds, self._reported = now - self._reported, now
+        now = self._seconds()
+        passed, self._reported = now - self._reported, now
         self._history.write(
             epoch=self.epoch,
             step=self.step,
@@ -163,13 +176,13 @@ class Training:
             gradient_norm=figures[-1].gradient_norm,
             clipped=None if bound is None else sum(row.gradient_norm > bound for row in figures) / len(figures),
             learning_rate=figures[-1].learning_rate,
-            seconds=seconds,
+            seconds=now,
         )
-        self._progress.update(self.step, nats, nats * self._corpus.train_bits, tokens / seconds)
+        self._progress.update(self.step, nats, nats * self._corpus.train_bits, tokens / passed)
 
     def _end_epoch(self) -> None:
         last = self.epoch == self._config.epochs
-        if last or self.epoch % self._config.evaluate_every == 0:
+        if self._is_evaluated():
             self._evaluate()
         patience = self._config.patience
         if patience is not None and self._evaluations_since_best >= patience and not last:
@@ -178,10 +191,12 @@ class Training:
         self.over = last
         self.epoch, self.index = self.epoch + 1, 0
 
+    def _is_evaluated(self) -> bool:
+        return self.epoch == self._config.epochs or self.epoch % self._config.evaluate_every == 0
+
     # ---- Evaluation -------------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> None:
-        started = time.monotonic()
         with self._averaged_weights():
             likelihood = evaluate(
                 self._corpus.eval_stream, self._corpus.tokenizer.end, self._score, self._model.initial_states
@@ -200,13 +215,27 @@ class Training:
         stuck = not is_best and self._evaluations_since_best % optimizer.plateau.patience == 0
         if optimizer.schedule == "plateau" and stuck:
             self.scale *= optimizer.plateau.factor
-        seconds = time.monotonic() - started
-        self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=seconds)
+        self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=self._seconds())
         self._progress.note(
             f"\nepoch {self.epoch}/{self._config.epochs}: eval {result['nats']:.4f} nats, "
             f"{result['bits_per_char']:.4f} bpc{' (best so far)' if is_best else ''}\n{text}\n"
         )
-        self._reported = time.monotonic()
+        if self._measure:
+            self._diagnose(self._measure)
+        self._reported = self._seconds()
+
+    def _diagnose(self, measure: Callable[[Window], dict[str, Any]]) -> None:
+        """Measures the weights of the last update (not their averages)."""
+        self._update.sync()
+        corpus = self._corpus
+        measures = measure(spans(corpus.eval_stream, corpus.tokenizer.end, corpus.train.timesteps))
+        measures["update_ratios"] = update_ratios(self._weights_before, self._weights())
+        self._history.write(epoch=self.epoch, step=self.step, diagnostics=measures)
+
+    def _weights(self) -> dict[str, np.ndarray]:
+        self._update.sync()
+        variables = self._model.trainable_variables
+        return {variable.path: np.array(ops.convert_to_numpy(variable.value)) for variable in variables}
 
     @contextlib.contextmanager
     def _averaged_weights(self) -> Iterator[None]:
@@ -249,6 +278,7 @@ class Training:
             "scale": self.scale,
             "rollbacks": self.bad.rollbacks,
             "history": self._history.position(),
+            "seconds": self._seconds(),
         }
         return Checkpoint(self.step, arrays, values)
 
@@ -281,7 +311,8 @@ class Training:
         self.scale, self.bad.rollbacks, self.bad.in_a_row = values["scale"], values["rollbacks"], 0
         self._history.cut(values["history"])
         self._progress.start(self.step, self.total_steps)
-        self._reported = time.monotonic()
+        self._started = time.monotonic() - values["seconds"]
+        self._reported = values["seconds"]
 
 
 def _group(arrays: Mapping[str, np.ndarray], name: str) -> list[np.ndarray]:

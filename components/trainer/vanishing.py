@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
+
+from components.trainer.probes import state_gradient
 
 # A gradient below this has vanished altogether; its direction is rounding.
 _NOTHING = 1e-30
@@ -46,6 +49,20 @@ def penalty(recurrent_kernel: Any, total_gradient: Any, preactivation_gradient: 
     change = before / ops.where(counted, after, ops.ones_like(after)) - 1
     squares = ops.where(counted, ops.square(change), ops.zeros_like(change))
     return ops.sum(squares) / ops.maximum(ops.sum(ops.cast(counted, dtype)), 1)
+
+
+def total_penalty(recurrent_kernels: Sequence[Any], probe_gradients: Sequence[tuple[Any, Any]], reset: Any) -> Any:
+    """Ω of all layers together.
+
+    Args:
+        recurrent_kernels: W of each layer.
+        probe_gradients: dL/d(offset, shift) of each layer, see `LanguageModel.call`.
+        reset: bool [batch, timesteps].
+    """
+    return sum(
+        penalty(kernel, state_gradient(kernel, offset, shift, reset), offset, reset)
+        for kernel, (offset, shift) in zip(recurrent_kernels, probe_gradients, strict=True)
+    )
 
 
 def _norm(vectors: Any) -> Any:

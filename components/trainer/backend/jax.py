@@ -11,8 +11,10 @@ import keras
 import numpy as np
 
 from components.tasks.language_model import LanguageModel, window_nats
-from components.trainer.backend.update import StepResult, Update, repair
+from components.trainer.backend.update import StepResult, Update, kernel_indices, repair
 from components.trainer.gradients import global_norm
+from components.trainer.probes import zero_probes
+from components.trainer.vanishing import total_penalty
 from components.transform.reader import Window
 
 
@@ -58,15 +60,23 @@ class TrainStep:
         states, bad_rows = repair(states)
         context = self._update.context
 
-        def loss(trainable: list[Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+        probes = None
+        if self._update.vanishing_penalty is not None:
+            probes = zero_probes(self._model, *window.inputs.shape)
+
+        def loss(differentiated: tuple[list[Any], Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+            trainable, probes = differentiated
             variables = [*self._model.trainable_variables, *self._model.non_trainable_variables]
             mapping = zip(variables, [*trainable, *others], strict=True)
             with keras.StatelessScope(state_mapping=list(mapping)) as scope:
-                nats, carried = window_nats(self._model, window, states, context)
+                nats, carried = window_nats(self._model, window, states, context, probes)
             changed = [scope.get_current_value(variable) for variable in self._model.non_trainable_variables]
             return nats / window.weights[:, context:].size, (nats, carried, changed)
 
-        (mean, (nats, carried, others)), gradients = jax.value_and_grad(loss, has_aux=True)(trainable)
+        differentiate = jax.value_and_grad(loss, has_aux=True)
+        (mean, (nats, carried, others)), (gradients, probe_gradients) = differentiate((trainable, probes))
+        if probes is not None:
+            self._add_vanishing_penalty(trainable, gradients, probe_gradients, window.reset)
         norm = global_norm(gradients)
         rate = self._update.learning_rate(step) * scale
 
@@ -82,6 +92,16 @@ class TrainStep:
         trainable, optimizer_state = jax.lax.cond(good, apply, kick)
         result = StepResult(nats, jnp.sum(window.weights), norm, rate, bad_rows)
         return [trainable, others, optimizer_state], carried, result
+
+    def _add_vanishing_penalty(
+        self, trainable: list[Any], gradients: list[Any], probe_gradients: Any, reset: Any
+    ) -> None:
+        def penalty(kernels: list[Any]) -> Any:
+            return self._update.vanishing_penalty * total_penalty(kernels, probe_gradients, reset)
+
+        indices = kernel_indices(self._model)
+        for i, gradient in zip(indices, jax.grad(penalty)([trainable[i] for i in indices]), strict=True):
+            gradients[i] += gradient
 
     def sync(self) -> None:
         """Writes weights, random generators and the optimizer's state into their Keras variables."""
@@ -108,4 +128,18 @@ def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Calla
 
     compiled = jax.jit(pure)
     # The values are arguments, read at each call: a constant would freeze the weights of the first one.
+    return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)
+
+
+def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is)."""
+
+    def pure(values: list[Any], differentiated: Any, *others: Any) -> Any:
+        def scalar(differentiated: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+                return function(differentiated, *others)
+
+        return jax.value_and_grad(scalar)(differentiated)
+
+    compiled = jax.jit(pure)
     return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)

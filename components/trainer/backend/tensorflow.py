@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from components.tasks.language_model import LanguageModel, window_nats
-from components.trainer.backend.update import StepResult, Update, repair
+from components.trainer.backend.update import StepResult, Update, kernel_indices, repair
 from components.trainer.gradients import global_norm
+from components.trainer.probes import zero_probes
+from components.trainer.vanishing import total_penalty
 from components.transform.reader import Window
 
 
@@ -61,14 +63,29 @@ class TrainStep:
         states, bad_rows = repair(states)
         variables = self._model.trainable_variables
         context = self._update.context
+        probes = None
+        if self._update.vanishing_penalty is not None:
+            probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(self._model, *window.inputs.shape)]
         with tf.GradientTape() as tape:
-            nats, states = window_nats(self._model, window, states, context)
+            tape.watch(probes or [])
+            nats, states = window_nats(self._model, window, states, context, probes)
             loss = nats / tf.size(window.weights[:, context:], out_type=tf.float32)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        gradients, probe_gradients = tape.gradient(loss, ([variable.value for variable in variables], probes))
+        if probes is not None:
+            self._add_vanishing_penalty(gradients, probe_gradients, window.reset)
         norm = global_norm(gradients)
         rate = self._update.learning_rate(step) * scale
         self._apply_if(tf.math.is_finite(loss) & tf.math.is_finite(norm), gradients, step, rate)
         return states, StepResult(nats, tf.reduce_sum(window.weights), norm, rate, bad_rows)
+
+    def _add_vanishing_penalty(self, gradients: list[tf.Tensor], probe_gradients: Any, reset: tf.Tensor) -> None:
+        indices = kernel_indices(self._model)
+        kernels = [tf.convert_to_tensor(self._model.trainable_variables[i].value) for i in indices]
+        with tf.GradientTape() as tape:
+            tape.watch(kernels)
+            penalty = self._update.vanishing_penalty * total_penalty(kernels, probe_gradients, reset)
+        for i, gradient in zip(indices, tape.gradient(penalty, kernels), strict=True):
+            gradients[i] += gradient
 
     def _apply_if(self, good: tf.Tensor, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> None:
         variables = self._model.trainable_variables
@@ -106,3 +123,18 @@ class TrainStep:
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of arrays that reads the model's variables, for static shapes."""
     return tf.function(function, jit_compile=True)
+
+
+def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is).
+
+    The function may call the model, whose variables are read at each call.
+    """
+
+    def compute(differentiated: Any, *others: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(differentiated)
+            value = function(differentiated, *others)
+        return value, tape.gradient(value, differentiated)
+
+    return tf.function(compute, jit_compile=True)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from components.tasks.language_model import LanguageModel
 from components.trainer import gradients as gradient_functions
 
 
@@ -21,6 +22,7 @@ class Update:
         kick_norm: Norm of the random step that stands in for one that is not finite; None leaves the weights.
         seed: Of the noise and the random steps.
         context: Timesteps at the end of a window that are read again by the next one.
+        vanishing_penalty: λ of the regulariser Ω, see `components.trainer.vanishing`; None does without.
     """
 
     learning_rate: Callable[[Any], Any]
@@ -31,6 +33,7 @@ class Update:
     kick_norm: float | None = None
     seed: int = 0
     context: int = 0
+    vanishing_penalty: float | None = None
 
     def gradients(self, gradients: Sequence[Any], step: Any) -> list[Any]:
         """Clips, then adds noise."""
@@ -78,3 +81,12 @@ def repair(states: Sequence[Any]) -> tuple[list[Any], Any]:
     finite = ops.all(ops.stack([ops.all(ops.isfinite(state), axis=-1) for state in states]), axis=0)  # [batch]
     repaired = [ops.where(finite[:, None], state, ops.zeros_like(state)) for state in states]
     return repaired, ops.sum(ops.cast(ops.logical_not(finite), "float32"))
+
+
+def kernel_indices(model: LanguageModel) -> list[int]:
+    """Where the recurrent kernel of each layer is among the model's trainable variables."""
+    variables = model.trainable_variables
+    return [
+        next(i for i, variable in enumerate(variables) if variable is layer.cell.recurrent_kernel)
+        for layer in model.recurrent_layers
+    ]

@@ -7,12 +7,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from components.tasks.language_model import LanguageModel, negative_log_likelihood
-from components.trainer.backend import compile_inference
+from components.trainer.backend import compile_gradient, compile_inference
 from components.trainer.diagnostics.activity import activity
 from components.trainer.diagnostics.influence import by_lag, reach, rows_reached
 from components.trainer.diagnostics.spectrum import spectrum
@@ -21,17 +20,16 @@ from components.transform.reader import Window
 from custom_layers.recurrence.fused import name_of
 
 _DIGITS = 4
+_ROWS = 32
+_TIMES_AS_LONG = 3
+_SHORTEST = 128
 
-CompileGradient = Callable[[keras.Model, Callable[..., Any]], Callable[..., tuple[Any, Any]]]
 
-
-def measurer(model: LanguageModel, compile_gradient: CompileGradient) -> Callable[..., dict[str, Any]]:
+def measurer(model: LanguageModel) -> Callable[..., dict[str, Any]]:
     """Returns the function (window, states=None) → measures; it compiles once for each shape.
 
     Args:
         model: Its variables are read at each call. Dropout is off.
-        compile_gradient: (model, function) → a compiled function of (differentiated, *others), whose result is the
-            value of `function(differentiated, *others)`, a scalar, and its gradients, nested as `differentiated` is.
 
     The measures, of a window of T timesteps from `states` (zeros if None) on, numbers rounded to 4 digits and None
     where they are not finite:
@@ -75,6 +73,21 @@ def measurer(model: LanguageModel, compile_gradient: CompileGradient) -> Callabl
         return rounded({**measured, "activation": _activation(model.recurrent_layers[0]), "layers": layers})
 
     return measure
+
+
+def spans(stream: np.ndarray, end: int, timesteps: int) -> Window:
+    """Pieces of a token stream for `measurer`, evenly spaced, several times as long as what is propagated back.
+
+    Args:
+        stream: Token ids `<end> c1 … cn <end> … <end>`.
+        end: Id of `<end>`.
+        timesteps: k2, how far the training's gradients go back.
+    """
+    length = min(max(_TIMES_AS_LONG * timesteps, _SHORTEST), len(stream) - 1)
+    starts = np.unique(np.linspace(0, len(stream) - 1 - length, _ROWS).astype(np.int64))
+    tokens = np.stack([stream[start : start + length + 1] for start in starts]).astype(np.int32)
+    inputs = tokens[:, :-1]
+    return Window(inputs, tokens[:, 1:], inputs == end, np.ones(inputs.shape, np.float32))
 
 
 def last_loss(model: LanguageModel) -> Callable[..., Any]:

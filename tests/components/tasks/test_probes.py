@@ -5,8 +5,8 @@ import pytest
 from keras import ops
 
 from components.tasks.language_model import negative_log_likelihood
+from components.trainer.backend import compile_gradient
 from tests.testing import (
-    compile_gradient,
     forward,
     numeric_state_gradients,
     random_model,

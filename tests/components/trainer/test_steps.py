@@ -218,6 +218,7 @@ class Examples:
 
     def __init__(self, documents):
         self.documents = documents
+        self.lengths = np.asarray([len(document) for document in documents])
 
     def batch_count(self, batch_size):
         return len(list(self.batches(batch_size, 0)))
