@@ -63,15 +63,15 @@ class TrainStep:
         states, bad_rows = repair(states)
         variables = self._model.trainable_variables
         context = self._update.context
-        probes = None
+        probes = []
         if self._update.vanishing_penalty is not None:
             probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(self._model, *window.inputs.shape)]
         with tf.GradientTape() as tape:
-            tape.watch(probes or [])
-            nats, states = window_nats(self._model, window, states, context, probes)
+            tape.watch(probes)
+            nats, states = window_nats(self._model, window, states, context, probes or None)
             loss = nats / tf.size(window.weights[:, context:], out_type=tf.float32)
         gradients, probe_gradients = tape.gradient(loss, ([variable.value for variable in variables], probes))
-        if probes is not None:
+        if probes:
             self._add_vanishing_penalty(gradients, probe_gradients, window.reset)
         norm = global_norm(gradients)
         rate = self._update.learning_rate(step) * scale
@@ -109,7 +109,8 @@ class TrainStep:
 
     def read(self) -> list[np.ndarray]:
         """All that updates change: weights, random generators, the optimizer's variables."""
-        return [variable.numpy() for variable in self._variables()]
+        # Copies: what TensorFlow hands to NumPy can be its own memory.
+        return [np.array(variable.numpy()) for variable in self._variables()]
 
     def write(self, values: Sequence[np.ndarray]) -> None:
         """Restores what `read` returned."""
@@ -117,7 +118,8 @@ class TrainStep:
             variable.assign(value)
 
     def _variables(self) -> list[keras.Variable]:
-        return [*self._model.variables, *self._optimizer.variables]
+        model = self._model
+        return [*model.trainable_variables, *model.non_trainable_variables, *self._optimizer.variables]
 
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -46,14 +46,14 @@ def read_corpus(folder, batch_size=None):
     )
 
 
-def config(epochs, learning_rate, name="sgd", **settings):
+def config(epochs, learning_rate, name="sgd", diagnostics=False, **settings):
     optimizer = OptimizerConfig(name=name, learning_rate=learning_rate, schedule="constant")
-    return TrainerConfig(epochs=epochs, optimizer=optimizer, **settings)
+    return TrainerConfig(epochs=epochs, optimizer=optimizer, diagnostics=diagnostics, **settings)
 
 
 def read_history(folder):
     entries = [json.loads(line) for line in (folder / "history.jsonl").read_text("utf-8").splitlines()]
-    return [entry for entry in entries if "eval" not in entry], [entry for entry in entries if "eval" in entry]
+    return [entry for entry in entries if "nats" in entry], [entry for entry in entries if "eval" in entry]
 
 
 def numpy_training(weights, documents, batch_size, epochs, learning_rate, carry=True):
@@ -179,12 +179,8 @@ def test_train_evaluating_less_often_gives_the_same_weights(trained, corpus, tmp
         np.testing.assert_array_equal(once, twice)
 
 
-def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
-    # Eval has train's letters in another order: learning the letters helps, learning their order hurts.
-    swap = np.random.default_rng(8).permutation([3, 3, 4, 4] * 10).tolist()
-    folder = write_corpus(tmp_path / "lanes", [[3, 4] * 12] * 12, [sorted(swap), swap])
-    corpus = read_corpus(folder)
-
+def test_train_keeps_the_weights_of_the_best_epoch(tmp_path, getting_worse):
+    corpus = getting_worse
     train(random_model(len(VOCABULARY), UNITS, 2), corpus, config(4, 0.03, "adam"), tmp_path, tmp_path / "work")
 
     evaluations = read_history(tmp_path)[1]
@@ -197,6 +193,80 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path):
     stored = likelihood.metrics(corpus.eval_characters)
     assert stored["bits_per_char"] == pytest.approx(bits[best], rel=1e-5)
     assert abs(bits[-1] - bits[best]) > 1e-2
+
+
+# ---- Schedules that follow the evaluations, averages, diagnostics ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def getting_worse(tmp_path_factory):
+    """Eval has train's letters in another order: learning the letters helps, learning their order hurts."""
+    swap = np.random.default_rng(8).permutation([3, 3, 4, 4] * 10).tolist()
+    return read_corpus(write_corpus(tmp_path_factory.mktemp("worse"), [[3, 4] * 12] * 12, [sorted(swap), swap]))
+
+
+def test_train_plateau_lowers_the_learning_rate_after_evaluations_without_a_best(tmp_path, getting_worse):
+    optimizer = {"learning_rate": 0.03, "schedule": "plateau", "plateau": {"factor": 0.5, "patience": 2}}
+    settings = TrainerConfig(epochs=6, diagnostics=False, optimizer=OptimizerConfig.model_validate(optimizer))
+    train(random_model(len(VOCABULARY), UNITS, 2), getting_worse, settings, tmp_path, tmp_path / "work")
+
+    steps, evaluations = read_history(tmp_path)
+    expected, scale, since_best = [], 1.0, 0
+    for evaluation in evaluations:
+        expected.append(0.03 * scale)
+        since_best = 0 if evaluation["best"] else since_best + 1
+        scale *= 0.5 if since_best and since_best % 2 == 0 else 1
+    rates = [[entry["learning_rate"] for entry in steps if entry["epoch"] == epoch][-1] for epoch in range(1, 7)]
+    assert rates == pytest.approx(expected)
+    assert expected[-1] < 0.03  # guard: it fell
+
+
+def test_train_patience_ends_after_evaluations_without_a_best(tmp_path, getting_worse):
+    settings = config(50, 0.03, "adam", patience=2)
+    train(random_model(len(VOCABULARY), UNITS, 2), getting_worse, settings, tmp_path, tmp_path / "work")
+
+    best = [evaluation["best"] for evaluation in read_history(tmp_path)[1]]
+    assert len(best) < 50
+    assert best[-3:] == [True, False, False]
+
+
+def test_train_ema_evaluates_and_keeps_the_averages(tmp_path, corpus):
+    optimizer = OptimizerConfig(name="sgd", learning_rate=0.3, schedule="constant", ema=0.9)
+    averaged, plain = tmp_path / "averaged", tmp_path / "plain"
+    for folder, settings in ((averaged, optimizer), (plain, optimizer.model_copy(update={"ema": None}))):
+        folder.mkdir()
+        trainer = TrainerConfig(epochs=2, diagnostics=False, optimizer=settings)
+        train(random_model(len(VOCABULARY), UNITS, 2), corpus, trainer, folder, folder / "work")
+
+    # What is trained is the same; what is evaluated is not.
+    steps, evaluations = read_history(averaged)
+    plain_steps, plain_evaluations = read_history(plain)
+    for entry, other in zip(steps, plain_steps, strict=True):
+        assert entry["nats"] == pytest.approx(other["nats"], rel=1e-5)
+    model = language_model.load(averaged)
+    likelihood = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states)
+    assert likelihood.nats == pytest.approx(evaluations[-1]["eval"]["nats"], rel=1e-5)
+    assert abs(evaluations[-1]["eval"]["nats"] - plain_evaluations[-1]["eval"]["nats"]) > 1e-3
+
+
+def test_train_diagnostics_are_in_the_history_and_drawn(tmp_path, corpus):
+    train(
+        random_model(len(VOCABULARY), UNITS, 2),
+        corpus,
+        config(2, 0.01, "adam", diagnostics=True),
+        tmp_path,
+        tmp_path / "work",
+    )
+
+    entries = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text("utf-8").splitlines()]
+    measured = [entry for entry in entries if "diagnostics" in entry]
+    assert [(entry["epoch"], entry["step"]) for entry in measured] == [(1, 24), (2, 48)]
+    assert len(measured[0]["diagnostics"]["layers"]) == 2
+    ratios = measured[0]["diagnostics"]["update_ratios"]
+    assert all(0 < ratio < 1 for ratio in ratios.values())
+    assert len(ratios) == 8
+    assert "<svg" in (tmp_path / "training.html").read_text("utf-8")
+    assert any((tmp_path / "tensorboard").iterdir())
 
 
 # ---- Bad losses -----------------------------------------------------------------------------------------------------
