@@ -114,7 +114,8 @@ def _training_plots(history: Sequence[Entry], global_clipnorm: float | None) -> 
     norms, events = series(history, "gradient_norm"), _events(history)
     if norms or events:
         level = None if global_clipnorm is None else ("clipped to", global_clipnorm)
-        label = f"norm of the gradient over the steps, logarithmic; {_ends({'norm': norms})}; {_count(events)}"
+        bound = "" if global_clipnorm is None else f"; clipped to {global_clipnorm:g}"
+        label = f"norm of the gradient over the steps; {_ends({'norm': norms})}{bound}; {_count(events)}"
         lines = {"norm": norms}
         drawn = plots.curves("norm", label, lines, "norm", log=True, level=level, events=events)
         found.append(("Norm of the gradient", drawn))
@@ -141,8 +142,7 @@ def _events(history: Sequence[Entry]) -> dict[str, list[int]]:
 
 
 def _count(events: dict[str, list[int]]) -> str:
-    counts = [f"{what} at {len(steps)} steps" for what, steps in events.items()]
-    return ", ".join(counts) if counts else "every step was finite"
+    return ", ".join(f"{what}: {len(steps)}" for what, steps in events.items()) or "every step was finite"
 
 
 def _influence_plot(entries: Sequence[tuple[int, Any]]) -> Markup | None:

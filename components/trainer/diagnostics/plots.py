@@ -42,7 +42,8 @@ _STYLE: dict[Any, Any] = {
 }
 _HALF, _SQUARE, _WHOLE = (5.2, 2.7), (3.4, 3.2), (10.6, 2.9)
 _MANY_POINTS = 200
-_FEW_DECADES = 1000  # between the ends of an axis: there is room for labels between its powers of ten
+_CROWDED = 50  # percent of the states in one bin, as of relu in that of 0: the others would not be seen
+_WIDE = 100  # largest against smallest number: a linear axis would show the largest only
 _FLOOR = 1e-6  # of influence: what is below is of no use to anybody
 
 
@@ -103,7 +104,7 @@ def curves(
 
     Args:
         lines: What → its curve, in the order of the colours.
-        log: The axis is logarithmic.
+        log: The axis is logarithmic; it is, too, when the numbers are of very different sizes.
         share: The numbers are shares, 0 to 1.
         marked: Those of `lines` that have a point at each step.
         level: (what, number) of a horizontal line.
@@ -112,17 +113,15 @@ def curves(
     with draw(name, label) as drawing:
         axes = drawing.axes
         for color, (what, line) in zip(_cycled(len(lines)), lines.items(), strict=True):
-            steps, numbers = [step for step, _ in line], [number for _, number in line]
+            steps, heights = [step for step, _ in line], [number for _, number in line]
             style: dict[str, Any] = {"marker": "o", "markersize": 4} if what in marked or len(line) == 1 else {}
-            axes.plot(steps, numbers, color=color, linewidth=1.3, label=what, **style)
+            axes.plot(steps, heights, color=color, linewidth=1.3, label=what, **style)
         if level is not None:
             axes.axhline(level[1], color=_INK, linewidth=0.9, linestyle="--", label=f"{level[0]} {level[1]:g}")
-        if log and any(number > 0 for line in lines.values() for _, number in line):
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            between = ("2", "5") if high / low < _FEW_DECADES else ()
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in between else "")
+        numbers = [number for line in lines.values() for _, number in line]
+        wide = bool(numbers) and 0 < _WIDE * min(numbers) < max(numbers)
+        if wide or (log and any(number > 0 for number in numbers)):
+            _logarithmic(axes)
         if share:
             axes.set_ylim(-0.02, 1.02)
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
@@ -219,6 +218,8 @@ def histogram(name: str, label: str, layer: int, entries: Sequence[tuple[int, Ma
                 axes.stairs(shares, edges, fill=True, color=COLORS[0], alpha=0.85, label=f"step {step:,}")
             else:
                 axes.stairs(shares, edges, color=_INK, linewidth=1.0, label=f"step {step:,}", zorder=3)
+            if np.nanmax(shares) > _CROWDED:
+                _logarithmic(axes)
         axes.set_xlabel("h")
         axes.set_ylabel("states, %")
         _legend_below(axes)
@@ -248,6 +249,15 @@ def _emphasis(newest: bool) -> dict[str, Any]:
 
 def _of_square(newest: bool) -> dict[str, Any]:
     return {"color": COLORS[0], "linewidth": 1.7} if newest else {"color": _SOFT, "linewidth": 1.0, "linestyle": ":"}
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Makes the upright axis logarithmic, with as many labels between its powers of ten as there is room for."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    between = "23468" if high < 10 * low else "25" if high < 1000 * low else ""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in between else "")
 
 
 def _legend(axes: Axes) -> None:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.trainer.diagnostics.activity import SATURATED
 from components.trainer.diagnostics.curves import series
 
 # From these on a measure is spoken of as trouble.
 _GROWTH = 10.0  # influence against that at lag 0
-_SATURATED = 0.25
+_OFTEN_SATURATED = 0.25
 _DEAD = 0.05
 _CLIPPED = 0.5
 _WORSE = 0.01  # of the best eval bits per character
@@ -34,7 +35,7 @@ def sentences(measures: Mapping[str, Any]) -> list[str]:
     trouble = [sentence for number, layer in layers for sentence in _trouble(number, layer, measures["activation"])]
     reach = [_reach(number, layer, _longest_lag(measures["rows"])) for number, layer in layers]
     spectra = [sentence for number, layer in layers for sentence in _spectrum(number, layer, measures["activation"])]
-    fine = [] if trouble else ["Gradients do not explode, and units are neither saturated nor dead."]
+    fine = [] if trouble else [_fine(measures["activation"])]
     return [*trouble, *reach, *_advice(measures), *spectra, *fine]
 
 
@@ -88,7 +89,7 @@ def _trouble(number: int, layer: Mapping[str, Any], activation: str) -> Iterator
             f"Gradients explode in layer {number}: influence at lag {peak} is {_times(max(influence) / influence[0])} "
             "that at lag 0. Clip them (trainer.optimizer.global_clipnorm: 1), or lower the learning rate."
         )
-    if activation in _SATURATION and layer["saturated"] > _SATURATED:
+    if activation in _SATURATION and layer["saturated"] > _OFTEN_SATURATED:
         yield (
             f"{_percent(layer['saturated'])} of the states of layer {number} are saturated ({activation}: "
             f"{_SATURATION[activation]}) and let next to no gradient through. Lower trainer.optimizer.learning_rate, "
@@ -99,6 +100,12 @@ def _trouble(number: int, layer: Mapping[str, Any], activation: str) -> Iterator
             f"{_percent(layer['dead'])} of the units of layer {number} are dead: 0 at every position measured, so that "
             "they cannot learn. Lower trainer.optimizer.learning_rate, and train from the beginning."
         )
+
+
+def _fine(activation: str) -> str:
+    if activation in SATURATED:
+        return "Gradients do not explode, and units are neither saturated nor dead."
+    return f"Gradients do not explode. Whether units are saturated is not known of {activation}."
 
 
 def _reach(number: int, layer: Mapping[str, Any], longest: int) -> str:
@@ -126,10 +133,10 @@ def _advice(measures: Mapping[str, Any]) -> Iterator[str]:
     lengths = [layer["memory_length"] for layer in measures["layers"]]
     if None in lengths or max(lengths) == 0:
         return
-    irnn = "" if measures["activation"] == "relu" else "an IRNN (model.recurrent_initializer: identity with "
-    irnn += "" if measures["activation"] == "relu" else "model.activation: relu), "
+    irnn = "an IRNN (model.recurrent_initializer: identity with model.activation: relu), "
     yield (
-        f"Dependencies beyond {max(lengths)} steps are out of reach. If the task has longer ones, try {irnn}"
+        f"Dependencies beyond {max(lengths)} steps are out of reach. If the task has longer ones, try "
+        f"{'' if measures['activation'] == 'relu' else irnn}"
         "trainer.vanishing_penalty, or a longer trainer.truncation_length if it is shorter than that."
     )
 
