@@ -349,6 +349,11 @@ class Config(Section):
 
     @pydantic.model_validator(mode="after")
     def _sections_agree(self) -> Config:
+        if self.trainer.vanishing_penalty is not None and self.model.dropout.recurrent > 0:
+            raise ValueError(
+                "trainer.vanishing_penalty needs model.dropout.recurrent=0: the masks would stand between the states; "
+                f"received {self.model.dropout.recurrent}"
+            )
         if self.transform.records == "examples":
             self._examples_agree()
             return self

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from components.trainer.backend import compile_gradient
 from components.trainer.vanishing import penalty
-from tests.testing import compile_gradient, random_model, to_numpy
+from tests.testing import random_model, to_numpy
 
 BATCH, TIMESTEPS, UNITS = 3, 6, 4
 RESET = np.zeros((BATCH, TIMESTEPS), bool)

@@ -8,7 +8,6 @@ import pytest
 from components.trainer.diagnostics.activity import activity
 from components.trainer.diagnostics.measure import measurer, rounded, update_ratios
 from tests.testing import (
-    compile_gradient,
     hidden_states,
     numeric_state_gradients,
     random_model,
@@ -27,7 +26,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def measure(model):
-    return measurer(model, compile_gradient)
+    return measurer(model)
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_measure_without_states_starts_at_zero(model, measure, window):
 
 def test_measure_reads_the_weights_of_each_call(window):
     model = random_model(VOCABULARY, UNITS, LAYERS)
-    measure = measurer(model, compile_gradient)
+    measure = measurer(model)
     before = measure(window)
 
     model.set_weights([1.5 * weight for weight in model.get_weights()])
@@ -124,7 +123,7 @@ def test_measures_of_relu_units_find_the_dead_ones(window):
     bias[:] = [-100, -100, 3, 3, 3]
     model.set_weights([kernel, 0 * recurrent_kernel, bias, *readout])
 
-    found = measurer(model, compile_gradient)(window)
+    found = measurer(model)(window)
 
     assert found["activation"] == "relu"
     assert found["layers"][0]["dead"] == pytest.approx(0.4)
@@ -137,7 +136,7 @@ def test_measures_of_weights_that_are_not_finite_are_null_and_json(window):
     weights[1][0, 0] = np.nan
     model.set_weights(weights)
 
-    found = measurer(model, compile_gradient)(window)
+    found = measurer(model)(window)
 
     text = json.dumps(found, allow_nan=False)
     assert json.loads(text) == found
