@@ -1,12 +1,16 @@
 """Pascanu's regulariser against its definition as NumPy loops in float64, and against numeric derivatives."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from components.trainer.backend import compile_gradient
+from components.tasks.language_model import window_nats
+from components.trainer.backend import TrainStep, Update, compile_gradient
+from components.trainer.probes import state_gradient, zero_probes
 from components.trainer.vanishing import penalty
-from tests.testing import random_model, to_numpy
+from components.transform.reader import Window
+from tests.testing import random_model, random_states, random_window, to_numpy
 
 BATCH, TIMESTEPS, UNITS = 3, 6, 4
 RESET = np.zeros((BATCH, TIMESTEPS), bool)
@@ -114,3 +118,53 @@ def test_penalty_where_nothing_flows_is_finite_with_its_derivative(nothing, kern
 
     assert value == pytest.approx(1.0 if nothing == "preactivation" else 0.0)  # (0 - 1)² where all of it is lost
     np.testing.assert_array_equal(gradient, np.zeros_like(kernel))
+
+
+# ---- In the training step -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [0, 3])
+def test_train_step_adds_the_penalty_to_the_gradient_of_w_alone(context):
+    window = random_window(3, 7, 6)
+    updates = {}
+    for weight in (None, 0.8):
+        model = random_model(6, 5, 2)
+        states = random_states(model, 3)
+        rule = Update(lambda step: keras.ops.full((), 1.0), context=context, vanishing_penalty=weight)
+        step = TrainStep(model, keras.optimizers.SGD(), rule)
+        before = model.get_weights()
+        step(window, states, 0)
+        step.sync()
+        updates[weight] = [old - new for old, new in zip(before, model.get_weights(), strict=True)]
+    model = random_model(6, 5, 2)
+    # The gradients that Ω is made of, by the backend; Ω's own derivative, by central differences.
+    states = random_states(model, 3)
+    counted = float(np.prod(window.weights[:, context:].shape))
+
+    def scaled(probes, *arrays):
+        nats, _ = window_nats(model, Window(*arrays[:4]), arrays[4], context, probes)
+        return nats / counted
+
+    _, probe_gradients = compile_gradient(model, scaled)(zero_probes(model, 3, 7), *window, states)
+    for layer, (offset, shift) in enumerate(probe_gradients):
+        w = to_numpy(model.recurrent_layers[layer].cell.recurrent_kernel.value).astype("float64")
+        total = to_numpy(state_gradient(w.astype("float32"), offset, shift, window.reset)).astype("float64")
+        d_a = to_numpy(offset).astype("float64")
+        kept = ~window.reset & (np.abs(total).max(axis=-1) > 1e-30)
+
+        def omega(w, total=total, d_a=d_a, kept=kept):
+            ratio = np.linalg.norm(d_a[kept] @ w.T, axis=-1) / np.linalg.norm(total[kept], axis=-1)
+            return ((ratio - 1) ** 2).mean()
+
+        expected = np.zeros_like(w)
+        for place in np.ndindex(w.shape):
+            above, below = w.copy(), w.copy()
+            above[place] += 1e-5
+            below[place] -= 1e-5
+            expected[place] = 0.8 * (omega(above) - omega(below)) / 2e-5
+        index = 3 * layer + 1
+        added = updates[0.8][index] - updates[None][index]
+        np.testing.assert_allclose(added, expected, atol=2e-5)
+        assert np.abs(expected).max() > 1e-3  # guard: there is something to add
+    for index in (0, 2, 3, 5, 6, 7):
+        np.testing.assert_allclose(updates[0.8][index], updates[None][index], atol=1e-6)

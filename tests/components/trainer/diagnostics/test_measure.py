@@ -148,7 +148,7 @@ def test_measures_of_weights_that_are_not_finite_are_null_and_json(window):
 def test_measures_in_mixed_bfloat16_are_near_those_in_float32(model, measure, window):
     half = random_model(VOCABULARY, UNITS, LAYERS, dtype="mixed_bfloat16")
 
-    found = measurer(half, compile_gradient)(window)
+    found = measurer(half)(window)
 
     expected = measure(window)
     for actual, exact in zip(found["layers"], expected["layers"], strict=True):
