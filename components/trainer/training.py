@@ -181,7 +181,7 @@ class Training:
         self._progress.update(self.step, nats, nats * self._corpus.train_bits, tokens / passed)
 
     def _end_epoch(self) -> None:
-        last = self.epoch == self._config.epochs
+        last = self._is_last()
         if self._is_evaluated():
             self._evaluate()
         patience = self._config.patience
@@ -191,8 +191,11 @@ class Training:
         self.over = last
         self.epoch, self.index = self.epoch + 1, 0
 
+    def _is_last(self) -> bool:
+        return self.epoch >= self._config.epochs  # more, if they were lowered after a stop
+
     def _is_evaluated(self) -> bool:
-        return self.epoch == self._config.epochs or self.epoch % self._config.evaluate_every == 0
+        return self._is_last() or self.epoch % self._config.evaluate_every == 0
 
     # ---- Evaluation -------------------------------------------------------------------------------------------------
 

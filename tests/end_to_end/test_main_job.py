@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -121,23 +120,86 @@ def test_score_reads_standard_input(three_documents: tuple[list[str], dict[str, 
     assert json.loads(done.stdout)["tokens"] == len(texts[1]) + 1
 
 
-def test_run_killed_in_the_trainer_is_completed_by_the_next(tmp_path: Path) -> None:
-    arguments = ["--root", tmp_path, "--set", "example_gen.source=inline:kill me if you can", *SMALL]
-    arguments += ["--set", "example_gen.splits=same"]
-    endless = [sys.executable, "run_pipeline.py", "run", *map(str, arguments), "--set", "trainer.epochs=1000000"]
-    process = subprocess.Popen(endless, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            if list(tmp_path.glob(".tmp/*-trainer-*/model/history.jsonl")):
-                break
-            time.sleep(0.1)
-        else:
-            pytest.fail("the trainer did not start within a minute")
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert list(tmp_path.glob(".tmp/*-trainer-*"))
-    summary = run_json(*arguments)
+class Running:
+    """A run in a process of its own, and its checkpoints."""
+
+    def __init__(self, root: Path, *arguments: str | Path) -> None:
+        self.root = root
+        line = [sys.executable, "run_pipeline.py", "run", "--root", str(root), *map(str, arguments)]
+        self.process = subprocess.Popen(
+            line, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    def end_with(self, number: signal.Signals, after_step: int) -> tuple[int, str]:
+        """Sends a signal once a step is saved; returns the exit code and what was told."""
+        try:
+            for _ in range(1200):
+                if self.process.poll() is not None or newest_step(self.root) > after_step:
+                    break
+                time.sleep(0.1)
+        finally:
+            self.process.send_signal(number)
+        _, told = self.process.communicate()
+        return self.process.returncode, told
+
+
+def newest_step(root: Path) -> int:
+    files = sorted((root / "checkpoints" / "trainer").glob("step-*.ckpt"))
+    return int(files[-1].stem.partition("-")[2]) if files else -1
+
+
+@pytest.mark.slow
+def test_run_killed_and_terminated_in_the_trainer_goes_on_where_it_was(tmp_path: Path) -> None:
+    arguments = ["--set", "example_gen.source=inline:kill me if you can", *SMALL]
+    arguments += ["--set", "example_gen.splits=same", "--set", "trainer.epochs=3000"]
+    arguments += ["--set", "trainer.evaluate_every=1500", "--set", "trainer.save_every_steps=50"]
+
+    code, _ = Running(tmp_path, *arguments).end_with(signal.SIGKILL, after_step=100)
+    assert code == -signal.SIGKILL
+    killed = newest_step(tmp_path)
+    code, told = Running(tmp_path, *arguments).end_with(signal.SIGTERM, after_step=killed + 100)
+    assert code == 143
+    assert f"Going on from step {killed}." in told
+    stopped = newest_step(tmp_path)
+    assert f"Stopped by SIGTERM after step {stopped}." in told
+
+    refused = command("run", "--root", tmp_path, *arguments, "--set", "trainer.optimizer.learning_rate=1e-4")
+    assert refused.returncode == 1
+    assert "trainer.optimizer.learning_rate: 0.002 → 0.0001" in refused.stderr
+    assert "--force trainer" in refused.stderr
+
+    summary = run_json("--root", tmp_path, *arguments)
     assert list(statuses(summary).values()) == ["cached"] * 5 + ["ran"] * 5
+    trainer = next(stage for stage in summary["stages"] if stage["name"] == "trainer")
+    assert trainer["resumed_from_step"] == stopped > killed > 100
     assert (Path(summary["pushed_model"]) / "saved_model.pb").is_file()
-    assert not list(tmp_path.glob(".tmp/*-trainer-*"))
+    history = (output(summary, "trainer", "model") / "history.jsonl").read_text("utf-8").splitlines()
+    steps = [entry["step"] for entry in map(json.loads, history) if "nats" in entry]
+    assert steps == sorted(set(steps))
+    # Nothing is left behind.
+    assert not (tmp_path / "checkpoints").exists()
+    assert not list((tmp_path / ".tmp").iterdir())
+
+
+def test_run_forced_trainer_begins_anew(tmp_path: Path) -> None:
+    arguments = ["--set", "example_gen.source=inline:begin anew", "--set", "example_gen.splits=same", *SMALL]
+    endless = [*arguments, "--set", "trainer.epochs=1000000", "--set", "trainer.save_every_steps=1"]
+    Running(tmp_path, *endless).end_with(signal.SIGKILL, after_step=3)
+
+    summary = run_json("--root", tmp_path, *arguments, "--set", "model.units=7", "--force", "trainer")
+
+    trainer = next(stage for stage in summary["stages"] if stage["name"] == "trainer")
+    assert (trainer["status"], trainer["resumed_from_step"]) == ("ran", None)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_run_of_whole_documents_trains_and_pushes(tmp_path: Path) -> None:
+    corpus = tmp_path / "lines.txt"
+    corpus.write_text("one\ntwo\nthree\nfour\n" * 12, encoding="utf-8")
+    arguments = ["--set", f"example_gen.source=text:{corpus}", "--set", "example_gen.document=line", *SMALL]
+
+    summary = run_json("--root", tmp_path / "root", *arguments, "--set", "transform.records=examples")
+
+    assert summary["status"] == "succeeded"
+    tokens = summary["metrics"]["eval"]["tokens"] + summary["metrics"]["test"]["tokens"]
+    assert 0 < tokens < 48 * 6
