@@ -2,12 +2,14 @@
 
 The lanes are made by the pipeline's own stages from the packaged plays. Then, in one process and in turns, the Trainer
 takes some steps (reading lanes, carrying states, history, progress bar) and the bare compiled step takes as many on one
-window. The ratio of their times is the share of the Trainer's time that is the step.
+window. The ratio of their times is the share of the Trainer's time that is the step. So does the same step compiled
+without its guard against numbers that are not finite.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +53,10 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
         return language_model.build(config.model, len(corpus.tokenizer), dtype=config.trainer.precision)
 
     model = make_model()
-    update = Update(learning_rate(optimizer, 10**6, 10**6), global_clipnorm=optimizer.global_clipnorm)
-    step = TrainStep(model, make_optimizer(optimizer), update)
+    update = Update(learning_rate(optimizer, 10**6, 10**6), global_clipnorm=optimizer.global_clipnorm, kick_norm=1.0)
     window = next(iter(corpus.train.read(1))).window
 
-    def bare(count: int) -> float:
+    def bare(step: TrainStep, count: int) -> float:
         states = model.initial_states(corpus.train.batch_size)
         started = time.perf_counter()
         for number in range(count):
@@ -61,10 +64,13 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
         float(result.nats)
         return (time.perf_counter() - started) / count
 
-    bare(1)  # compiles
-    count = max(20, round(seconds / bare(3)))
-    times: dict[str, list[float]] = {"trainer": [], "bare step": []}
-    many = config.trainer.model_copy(update={"epochs": 10**6, "evaluate_every": 10**6})
+    steps = {name: TrainStep(model, make_optimizer(optimizer), update) for name in ("bare step", "unguarded step")}
+    bare(steps["bare step"], 1)  # compiles
+    with _without_guard():
+        bare(steps["unguarded step"], 1)
+    count = max(20, round(seconds / bare(steps["bare step"], 3)))
+    times: dict[str, list[float]] = {"trainer": [], "bare step": [], "unguarded step": []}
+    many = config.trainer.model_copy(update={"epochs": 10**6, "evaluate_every": 10**6, "nan_policy": "kick"})
     with (
         tempfile.TemporaryDirectory() as folder,
         TrainingProgress() as progress,
@@ -77,16 +83,33 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
             for _ in itertools.islice(training, count):
                 pass
             times["trainer"].append((time.perf_counter() - started) / count)
-            times["bare step"].append(bare(count))
-    ratios = [b / a for a, b in zip(times["trainer"], times["bare step"], strict=True)]
+            for name, step in steps.items():
+                times[name].append(bare(step, count))
+
+    def ratio(one: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+
     return {
         "recipe": recipe,
         "backend": keras.backend.backend(),
         "steps_a_turn": count,
-        "trainer_ms": 1e3 * statistics.median(times["trainer"]),
-        "bare_step_ms": 1e3 * statistics.median(times["bare step"]),
-        "bare_step/trainer": statistics.median(ratios),
+        **{f"{name}_ms".replace(" ", "_"): 1e3 * statistics.median(each) for name, each in times.items()},
+        "bare_step/trainer": ratio("bare step", "trainer"),
+        "bare_step/unguarded_step": ratio("bare step", "unguarded step"),
     }
+
+
+@contextlib.contextmanager
+def _without_guard() -> Iterator[None]:
+    """Inside, a step that is compiled makes every update, finite or not."""
+    import keras
+
+    def apply(good: Any, update: Callable[[], Any], other: Callable[[], Any]) -> Any:
+        return update()
+
+    module = "tensorflow" if keras.backend.backend() == "tensorflow" else "jax.lax"
+    with unittest.mock.patch(f"{module}.cond", apply):
+        yield
 
 
 def main() -> None:
