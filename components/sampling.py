@@ -55,7 +55,8 @@ def random_normal(shape: Sequence[int], seed: int, step: Any, stream: int) -> An
 
     Source: Box and Muller (1958); Salmon et al. (2011).
     """
-    place = ops.reshape(ops.arange(math.prod(shape), dtype="uint32"), tuple(shape))
+    # TensorFlow under XLA has no range of uint32.
+    place = ops.reshape(ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32"), tuple(shape))
     key = ops.full(shape, seed, dtype="uint32"), ops.full(shape, stream, dtype="uint32")
     high, low = threefry_2x32(*key, place, ops.zeros_like(place) + step)
     u, v = (

@@ -10,6 +10,9 @@ from keras import ops
 
 from components.trainer import gradients as gradient_functions
 
+# 2^32 divided by the golden ratio: the seeds of replicas, and of layers, which are small numbers, never meet.
+_SEEDS_APART = 2_654_435_769
+
 
 @dataclass(frozen=True)
 class Update:
@@ -48,6 +51,20 @@ class Update:
         return [weight + ops.cast(kick, weight.dtype) for weight, kick in zip(weights, direction, strict=True)]
 
 
+class Sums(NamedTuple):
+    """What is added up over the rows of a batch, and so over the devices that share them.
+
+    Attributes:
+        nats, tokens, bad_rows: See `StepResult`.
+        gradients: Of nats / (positions of the whole batch that are learnt from), for each trainable variable.
+    """
+
+    nats: Any
+    tokens: Any
+    bad_rows: Any
+    gradients: list[Any]
+
+
 class StepResult(NamedTuple):
     """Scalars on the device; reading one waits for the step.
 
@@ -78,3 +95,14 @@ def repair(states: Sequence[Any]) -> tuple[list[Any], Any]:
     finite = ops.all(ops.stack([ops.all(ops.isfinite(state), axis=-1) for state in states]), axis=0)  # [batch]
     repaired = [ops.where(finite[:, None], state, ops.zeros_like(state)) for state in states]
     return repaired, ops.sum(ops.cast(ops.logical_not(finite), "float32"))
+
+
+def own_generator(state: Any, replica: Any) -> Any:
+    """The random generator of a replica, from the model's: another seed, so that no two rows share a dropout mask.
+
+    Args:
+        state: [seed, counter], integers.
+        replica: Number of the replica, from 0, which keeps the model's; may be traced.
+    """
+    step = ops.convert_to_tensor([_SEEDS_APART, 0], dtype=state.dtype)
+    return state + ops.cast(replica, state.dtype) * step
