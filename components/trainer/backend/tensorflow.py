@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,13 +52,14 @@ class TrainStep:
         # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
         on_cpu = not tf.config.list_physical_devices("GPU")
         xla = not (on_cpu and model.compute_dtype == "bfloat16")
+        self._replicas: _Replicas | None = None
         if devices == 1:
-            self._replicas = None
             self._compiled = tf.function(self._step, jit_compile=xla)
         else:
+            # XLA compiles for one device at a time: two functions, inside one that is not compiled by it.
             self._replicas = _Replicas(model, devices, update.context, xla)
             self._compiled_finish = tf.function(self._finish, jit_compile=xla)
-            self._compiled = tf.function(self._step_on_replicas)  # XLA compiles for one device at a time
+            self._compiled = tf.function(functools.partial(self._step_on_replicas, self._replicas))
 
     def __call__(
         self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
@@ -83,12 +85,12 @@ class TrainStep:
         return states, self._finish(sums, step, scale)
 
     def _step_on_replicas(
-        self, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
+        self, replicas: _Replicas, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], StepResult]:
-        with tf.device(self._replicas.devices[0]):
-            sums, states = self._replicas.backward(window, states)
+        with tf.device(replicas.devices[0]):
+            sums, states = replicas.backward(window, states)
             result = self._compiled_finish(sums, step, scale)
-            self._replicas.follow()
+            replicas.follow()
         return states, result
 
     def _finish(self, sums: Sums, step: tf.Tensor, scale: tf.Tensor) -> StepResult:
