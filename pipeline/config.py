@@ -354,12 +354,20 @@ class Config(Section):
                 "trainer.vanishing_penalty needs model.dropout.recurrent=0: the masks would stand between the states; "
                 f"received {self.model.dropout.recurrent}"
             )
+        if self.trainer.vanishing_penalty is not None and self.trainer.devices != 1:
+            raise ValueError(
+                f"trainer.vanishing_penalty is for one device; received trainer.devices={self.trainer.devices}"
+            )
         if self.transform.records == "examples":
             self._examples_agree()
             return self
         lanes, batch_size, window = self.transform.lanes, self.trainer.batch_size, self.transform.window_length
         if batch_size is not None and lanes % batch_size:
             raise ValueError(f"trainer.batch_size must divide transform.lanes={lanes}; received {batch_size}")
+        rows, devices = batch_size or lanes, self.trainer.devices
+        if devices != "all" and rows % devices:
+            name = "transform.lanes" if batch_size is None else "trainer.batch_size"
+            raise ValueError(f"trainer.devices must divide the rows of a batch, {name}={rows}; received {devices}")
         interval, length = self.trainer.update_interval or window, self.trainer.truncation_length
         if length is not None and length < interval:
             raise ValueError(

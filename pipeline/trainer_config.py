@@ -70,6 +70,8 @@ class TrainerConfig(Section):
     """Stateful truncated back-propagation through time over the lanes of the train split.
 
     batch_size: Lanes in one step; null means all of them. It must divide `transform.lanes`.
+    devices: Replicas of the network, one on each GPU (or CPU device), that share the rows of each batch: it must divide
+        the batch size. `all` takes every device that there is.
     update_interval: k1, timesteps between two updates; null means `transform.window_length`.
     truncation_length: k2 >= k1, timesteps that each update's gradient is propagated back; null means k1.
     length_warmup: Shorter steps at the beginning.
@@ -87,6 +89,7 @@ class TrainerConfig(Section):
 
     epochs: PositiveInt = 2
     batch_size: PositiveInt | None = None
+    devices: PositiveInt | Literal["all"] = Field(default=1, description="an integer > 0, or 'all'")
     truncation_length: PositiveInt | None = None
     update_interval: PositiveInt | None = None
     length_warmup: LengthWarmupConfig | None = None

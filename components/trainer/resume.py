@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 # They say when to stop, what to watch and what to do in trouble, not what an update is. (A new number of epochs moves
-# the end of a cosine schedule, from here on.)
+# the end of a cosine schedule, from here on. Another number of devices adds up in another order: equal to rounding.)
 MAY_CHANGE = frozenset(
     {
+        "trainer.devices",
         "trainer.epochs",
         "trainer.patience",
         "trainer.evaluate_every",

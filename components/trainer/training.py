@@ -13,7 +13,15 @@ from keras import ops
 
 from components.tasks.language_model import LanguageModel
 from components.tasks.likelihood import evaluate, scorer
-from components.trainer.backend import StepResult, TrainStep, Update, compile_inference
+from components.trainer import replicas
+from components.trainer.backend import (
+    VIRTUAL_DEVICES,
+    StepResult,
+    TrainStep,
+    Update,
+    compile_inference,
+    device_count,
+)
 from components.trainer.bad_steps import BadSteps, Event
 from components.trainer.checkpoints import Checkpoint
 from components.trainer.corpus import Corpus
@@ -81,7 +89,8 @@ class Training:
             context=steps.context,
             vanishing_penalty=config.vanishing_penalty,
         )
-        self._update = TrainStep(model, self._optimizer, update)
+        devices = replicas.count(config.devices, device_count(), steps.batch_size, VIRTUAL_DEVICES)
+        self._update = TrainStep(model, self._optimizer, update, devices)
         self._score = compile_inference(model, scorer(model))
         self._write_sample = sampler(model, corpus.tokenizer)
         self._measure = measurer(model) if config.diagnostics else None

@@ -9,31 +9,68 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from components.tasks.language_model import LanguageModel, window_nats
-from components.trainer.backend.update import StepResult, Update, kernel_indices, repair
+from components.trainer.backend.update import StepResult, Sums, Update, kernel_indices, own_generator, repair
 from components.trainer.gradients import global_norm
 from components.trainer.probes import zero_probes
 from components.trainer.vanishing import total_penalty
 from components.transform.reader import Window
 
+VIRTUAL_DEVICES = "start with XLA_FLAGS=--xla_force_host_platform_device_count=2"
+_REPLICAS = "replicas"  # the axis over which devices are counted
+
+
+def device_count() -> int:
+    """Devices that there are: accelerators if there are any, else CPUs."""
+    return len(jax.devices())
+
 
 class TrainStep:
-    """Forward, backward, clipping and update on one window. See the TensorFlow twin for the meaning of everything."""
+    """Forward, backward, clipping and update on one window. See the TensorFlow twin for the meaning of everything.
 
-    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update) -> None:
+    With several devices, each runs the step of one device on its rows, with the sums over all of them, and makes the
+    same update of its own copy of weights and optimizer.
+    """
+
+    def __init__(
+        self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
+    ) -> None:
         self._model = model
         self._optimizer = optimizer
         self._update = update
         optimizer.build(model.trainable_variables)
         (self._rate_index,) = (i for i, v in enumerate(optimizer.variables) if v is optimizer.learning_rate)
+        self._devices = devices
+        self._mesh = Mesh(np.array(jax.devices()[:devices]), (_REPLICAS,))
         self._load()
         # The old weights and states are not needed after the step: their memory is reused.
-        self._compiled = jax.jit(self._step, donate_argnums=(0, 1, 2, 4))
+        self._compiled = jax.jit(self._divided(), donate_argnums=(0, 1, 2, 4))
+
+    def _divided(self) -> Callable[..., Any]:
+        """The step, with the rows of window and states divided among the devices."""
+        if self._devices == 1:
+            return self._step
+        whole, rows = PartitionSpec(), PartitionSpec(_REPLICAS)
+        return jax.shard_map(
+            self._step,
+            mesh=self._mesh,
+            in_specs=(whole, whole, whole, rows, rows, whole, whole),
+            out_specs=(whole, rows, whole),
+            # Else gradients of replicated weights would be summed without being asked.
+            check_vma=False,
+        )
+
+    def _place(self, arrays: Any, *axes: str) -> Any:
+        """Divides the first axis of arrays among the devices, or copies them to each."""
+        if self._devices == 1:
+            return arrays
+        return jax.device_put(arrays, NamedSharding(self._mesh, PartitionSpec(*axes)))
 
     def _load(self) -> None:
         # Copies: a step donates, and so destroys, the arrays it is given; the variables keep theirs.
-        self._values = [[jnp.copy(variable.value) for variable in group] for group in self._groups()]
+        self._values = [[self._place(jnp.copy(variable.value)) for variable in group] for group in self._groups()]
 
     def _groups(self) -> list[list[keras.Variable]]:
         model = self._model
@@ -42,8 +79,9 @@ class TrainStep:
     def __call__(
         self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
     ) -> tuple[list[Any], StepResult]:
+        window, states = self._place((window, list(states)), _REPLICAS)
         self._values, final_states, result = self._compiled(
-            *self._values, window, list(states), np.int32(step), np.float32(scale)
+            *self._values, window, states, np.int32(step), np.float32(scale)
         )
         return final_states, result
 
@@ -59,6 +97,10 @@ class TrainStep:
     ) -> Any:
         states, bad_rows = repair(states)
         context = self._update.context
+        positions = window.weights[:, context:].size * self._devices
+        own = others
+        if self._devices > 1:
+            own = [own_generator(state, jax.lax.axis_index(_REPLICAS)) for state in others]
 
         probes = None
         if self._update.vanishing_penalty is not None:
@@ -67,30 +109,35 @@ class TrainStep:
         def loss(differentiated: tuple[list[Any], Any]) -> tuple[Any, tuple[Any, Any, Any]]:
             trainable, probes = differentiated
             variables = [*self._model.trainable_variables, *self._model.non_trainable_variables]
-            mapping = zip(variables, [*trainable, *others], strict=True)
+            mapping = zip(variables, [*trainable, *own], strict=True)
             with keras.StatelessScope(state_mapping=list(mapping)) as scope:
                 nats, carried = window_nats(self._model, window, states, context, probes)
             changed = [scope.get_current_value(variable) for variable in self._model.non_trainable_variables]
-            return nats / window.weights[:, context:].size, (nats, carried, changed)
+            return nats / positions, (nats, carried, changed)
 
         differentiate = jax.value_and_grad(loss, has_aux=True)
-        (mean, (nats, carried, others)), (gradients, probe_gradients) = differentiate((trainable, probes))
+        (_, (nats, carried, drawn)), (gradients, probe_gradients) = differentiate((trainable, probes))
         if probes is not None:
             self._add_vanishing_penalty(trainable, gradients, probe_gradients, window.reset)
-        norm = global_norm(gradients)
+        sums = Sums(nats, jnp.sum(window.weights), bad_rows, gradients)
+        if self._devices > 1:
+            sums = jax.lax.psum(sums, _REPLICAS)
+        norm = global_norm(sums.gradients)
         rate = self._update.learning_rate(step) * scale
 
         def apply() -> tuple[list[Any], list[Any]]:
             state = [*optimizer_state]
             state[self._rate_index] = rate.astype(state[self._rate_index].dtype)
-            return self._optimizer.stateless_apply(state, self._update.gradients(gradients, step), trainable)
+            return self._optimizer.stateless_apply(state, self._update.gradients(sums.gradients, step), trainable)
 
         def kick() -> tuple[list[Any], list[Any]]:
             return self._update.kicked(trainable, step), optimizer_state
 
-        good = jnp.isfinite(mean) & jnp.isfinite(norm)
+        good = jnp.isfinite(sums.nats) & jnp.isfinite(norm)
         trainable, optimizer_state = jax.lax.cond(good, apply, kick)
-        result = StepResult(nats, jnp.sum(window.weights), norm, rate, bad_rows)
+        # What was drawn moves the model's generators on.
+        others = [state + (after - before) for state, before, after in zip(others, own, drawn, strict=True)]
+        result = StepResult(sums.nats, sums.tokens, norm, rate, sums.bad_rows)
         return [trainable, others, optimizer_state], carried, result
 
     def _add_vanishing_penalty(
@@ -107,7 +154,7 @@ class TrainStep:
         """Writes weights, random generators and the optimizer's state into their Keras variables."""
         for group, values in zip(self._groups(), self._values, strict=True):
             for variable, value in zip(group, values, strict=True):
-                variable.assign(jnp.copy(value))
+                variable.assign(jnp.copy(value.addressable_data(0)))
 
     def read(self) -> list[np.ndarray]:
         return [np.asarray(value) for values in self._values for value in values]

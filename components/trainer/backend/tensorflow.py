@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,11 +11,23 @@ import numpy as np
 import tensorflow as tf
 
 from components.tasks.language_model import LanguageModel, window_nats
-from components.trainer.backend.update import StepResult, Update, kernel_indices, repair
+from components.trainer.backend.update import StepResult, Sums, Update, kernel_indices, own_generator, repair
 from components.trainer.gradients import global_norm
 from components.trainer.probes import zero_probes
 from components.trainer.vanishing import total_penalty
 from components.transform.reader import Window
+
+VIRTUAL_DEVICES = "call tf.config.set_logical_device_configuration first, see docs/training.md"
+
+
+def device_count() -> int:
+    """Devices that there are: GPUs if there are any, else CPUs."""
+    return len(_devices())
+
+
+def _devices() -> list[str]:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
 
 
 class TrainStep:
@@ -28,9 +41,12 @@ class TrainStep:
         model: Trained in place.
         optimizer: A Keras optimizer without clipping or schedule of its own.
         update: What is done to the gradients.
+        devices: How many share the rows of each window; the sums over all of them make one update.
     """
 
-    def __init__(self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update) -> None:
+    def __init__(
+        self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
+    ) -> None:
         self._model = model
         self._optimizer = optimizer
         self._update = update
@@ -38,7 +54,14 @@ class TrainStep:
         # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
         on_cpu = not tf.config.list_physical_devices("GPU")
         xla = not (on_cpu and model.compute_dtype == "bfloat16")
-        self._compiled = tf.function(self._step, jit_compile=xla)
+        self._replicas: _Replicas | None = None
+        if devices == 1:
+            self._compiled = tf.function(self._step, jit_compile=xla)
+        else:
+            # XLA compiles for one device at a time: two functions, inside one that is not compiled by it.
+            self._replicas = _Replicas(model, devices, update, xla)
+            self._compiled_finish = tf.function(self._finish, jit_compile=xla)
+            self._compiled = tf.function(functools.partial(self._step_on_replicas, self._replicas))
 
     def __call__(
         self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
@@ -60,32 +83,23 @@ class TrainStep:
     def _step(
         self, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], StepResult]:
-        states, bad_rows = repair(states)
-        variables = self._model.trainable_variables
-        context = self._update.context
-        probes = []
-        if self._update.vanishing_penalty is not None:
-            probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(self._model, *window.inputs.shape)]
-        with tf.GradientTape() as tape:
-            tape.watch(probes)
-            nats, states = window_nats(self._model, window, states, context, probes or None)
-            loss = nats / tf.size(window.weights[:, context:], out_type=tf.float32)
-        gradients, probe_gradients = tape.gradient(loss, ([variable.value for variable in variables], probes))
-        if probes:
-            self._add_vanishing_penalty(gradients, probe_gradients, window.reset)
-        norm = global_norm(gradients)
-        rate = self._update.learning_rate(step) * scale
-        self._apply_if(tf.math.is_finite(loss) & tf.math.is_finite(norm), gradients, step, rate)
-        return states, StepResult(nats, tf.reduce_sum(window.weights), norm, rate, bad_rows)
+        sums, states = _backward(self._model, window, states, self._update)
+        return states, self._finish(sums, step, scale)
 
-    def _add_vanishing_penalty(self, gradients: list[tf.Tensor], probe_gradients: Any, reset: tf.Tensor) -> None:
-        indices = kernel_indices(self._model)
-        kernels = [tf.convert_to_tensor(self._model.trainable_variables[i].value) for i in indices]
-        with tf.GradientTape() as tape:
-            tape.watch(kernels)
-            penalty = self._update.vanishing_penalty * total_penalty(kernels, probe_gradients, reset)
-        for i, gradient in zip(indices, tape.gradient(penalty, kernels), strict=True):
-            gradients[i] += gradient
+    def _step_on_replicas(
+        self, replicas: _Replicas, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[list[tf.Tensor], StepResult]:
+        with tf.device(replicas.devices[0]):
+            sums, states = replicas.backward(window, states)
+            result = self._compiled_finish(sums, step, scale)
+            replicas.follow()
+        return states, result
+
+    def _finish(self, sums: Sums, step: tf.Tensor, scale: tf.Tensor) -> StepResult:
+        norm = global_norm(sums.gradients)
+        rate = self._update.learning_rate(step) * scale
+        self._apply_if(tf.math.is_finite(sums.nats) & tf.math.is_finite(norm), sums.gradients, step, rate)
+        return StepResult(sums.nats, sums.tokens, norm, rate, sums.bad_rows)
 
     def _apply_if(self, good: tf.Tensor, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> None:
         variables = self._model.trainable_variables
@@ -116,10 +130,87 @@ class TrainStep:
         """Restores what `read` returned."""
         for variable, value in zip(self._variables(), values, strict=True):
             variable.assign(value)
+        if self._replicas is not None:
+            self._replicas.follow()
 
     def _variables(self) -> list[keras.Variable]:
         model = self._model
         return [*model.trainable_variables, *model.non_trainable_variables, *self._optimizer.variables]
+
+
+def _backward(
+    model: LanguageModel, window: Window, states: list[tf.Tensor], update: Update, replicas: int = 1
+) -> tuple[Sums, list[tf.Tensor]]:
+    """Forward and backward on the rows of one of several replicas; the sums, and the states to carry."""
+    states, bad_rows = repair(states)
+    probes = []
+    if update.vanishing_penalty is not None:
+        probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(model, *window.inputs.shape)]
+    with tf.GradientTape() as tape:
+        tape.watch(probes)
+        nats, states = window_nats(model, window, states, update.context, probes or None)
+        loss = nats / (replicas * tf.size(window.weights[:, update.context :], out_type=tf.float32))
+    weights = [variable.value for variable in model.trainable_variables]
+    gradients, probe_gradients = tape.gradient(loss, (weights, probes))
+    if probes:
+        indices = kernel_indices(model)
+        kernels = [tf.convert_to_tensor(weights[i]) for i in indices]
+        with tf.GradientTape() as tape:
+            tape.watch(kernels)
+            penalty = update.vanishing_penalty * total_penalty(kernels, probe_gradients, window.reset)
+        for i, gradient in zip(indices, tape.gradient(penalty, kernels), strict=True):
+            gradients[i] += gradient
+    return Sums(nats, tf.reduce_sum(window.weights), bad_rows, gradients), states
+
+
+class _Replicas:
+    """Copies of a model, one on each device, that share the rows of a batch.
+
+    The optimizer knows nothing of them: it updates the model itself, once, and the copies follow. Were its variables
+    mirrored, too, it would add up the gradients once more, and could not wait for a condition in each replica.
+
+    Attributes:
+        devices: Their names; the first is where sums are made, and the update.
+    """
+
+    def __init__(self, model: LanguageModel, count: int, update: Update, xla: bool) -> None:
+        self.devices = _devices()[:count]
+        self._model = model
+        self._update = update
+        self._strategy = tf.distribute.MirroredStrategy(self.devices, tf.distribute.ReductionToOneDevice())
+        with self._strategy.scope():
+            self._copy = type(model).from_config(model.get_config())
+        self._compiled_backward = tf.function(self._backward, jit_compile=xla)
+        self.follow()
+
+    def follow(self) -> None:
+        """Gives the copies the weights of the model."""
+        for copy, variable in zip(self._copy.trainable_variables, self._model.trainable_variables, strict=True):
+            copy.assign(variable.value)
+
+    def backward(self, window: Window, states: list[tf.Tensor]) -> tuple[Sums, list[tf.Tensor]]:
+        """As `_backward` on one device: sums over all rows, and the states of all rows in their order."""
+        generators = self._model.non_trainable_variables
+        drawn, sums, states = self._strategy.run(
+            self._on_replica, (window, states, [tf.convert_to_tensor(state.value) for state in generators])
+        )
+        for generator, replicas in zip(generators, drawn, strict=True):
+            # The first replica's is the model's own.
+            generator.assign(self._strategy.experimental_local_results(replicas)[0])
+        sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        return sums, [self._strategy.gather(state, axis=0) for state in states]
+
+    def _on_replica(self, window: Window, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        rows = lambda array: tf.reshape(array, (len(self.devices), -1, *array.shape[1:]))[replica]  # noqa: E731
+        own = [own_generator(state, replica) for state in generators]
+        return self._compiled_backward(*tf.nest.map_structure(rows, (window, states)), own)
+
+    def _backward(self, window: Window, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
+        variables = self._copy.non_trainable_variables
+        with keras.StatelessScope(state_mapping=list(zip(variables, generators, strict=True))) as scope:
+            sums, states = _backward(self._copy, window, states, self._update, len(self.devices))
+        return [scope.get_current_value(variable) for variable in variables], sums, states
 
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

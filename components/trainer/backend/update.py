@@ -11,6 +11,9 @@ from keras import ops
 from components.tasks.language_model import LanguageModel
 from components.trainer import gradients as gradient_functions
 
+# 2^32 divided by the golden ratio: the seeds of replicas, and of layers, which are small numbers, never meet.
+_SEEDS_APART = 2_654_435_769
+
 
 @dataclass(frozen=True)
 class Update:
@@ -49,6 +52,20 @@ class Update:
         # Another seed than the noise's, so that the two are independent.
         direction = gradient_functions.random_direction(weights, self.kick_norm, self.seed ^ 0x5F3759DF, step)
         return [weight + ops.cast(kick, weight.dtype) for weight, kick in zip(weights, direction, strict=True)]
+
+
+class Sums(NamedTuple):
+    """What is added up over the rows of a batch, and so over the devices that share them.
+
+    Attributes:
+        nats, tokens, bad_rows: See `StepResult`.
+        gradients: Of nats / (positions of the whole batch that are learnt from), for each trainable variable.
+    """
+
+    nats: Any
+    tokens: Any
+    bad_rows: Any
+    gradients: list[Any]
 
 
 class StepResult(NamedTuple):
@@ -90,3 +107,14 @@ def kernel_indices(model: LanguageModel) -> list[int]:
         next(i for i, variable in enumerate(variables) if variable is layer.cell.recurrent_kernel)
         for layer in model.recurrent_layers
     ]
+
+
+def own_generator(state: Any, replica: Any) -> Any:
+    """The random generator of a replica, from the model's: another seed, so that no two rows share a dropout mask.
+
+    Args:
+        state: [seed, counter], integers.
+        replica: Number of the replica, from 0, which keeps the model's; may be traced.
+    """
+    step = ops.convert_to_tensor([_SEEDS_APART, 0], dtype=state.dtype)
+    return state + ops.cast(replica, state.dtype) * step

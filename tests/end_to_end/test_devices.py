@@ -1,0 +1,61 @@
+"""The main job with two devices, which are virtual ones of this CPU, on either backend."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.end_to_end.command_line import REPOSITORY, SMALL
+
+# TensorFlow, unlike JAX, has no environment variable for virtual devices.
+CODE = """
+import os, sys
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from pipeline.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run(backend, root, devices):
+    settings = [*SMALL, "--set", "transform.lanes=4", "--set", f"trainer.devices={devices}"]
+    arguments = ["run", "--config", "hello", "--root", str(root), *settings, "--to", "evaluator", "--json"]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    command = [sys.executable, "-W", "ignore", "-c", CODE, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_run_on_two_devices_evaluates_as_on_one(backend, tmp_path):
+    found = []
+    for devices in (1, 2):
+        done = run(backend, tmp_path, devices)
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout.splitlines()[-1])
+        statuses = {stage["name"]: stage["status"] for stage in summary["stages"]}
+        assert statuses["trainer"] == statuses["evaluator"] == "ran"
+        found.append(summary["metrics"]["eval"])
+
+    one, two = found
+    assert two["nats"] == pytest.approx(one["nats"], rel=1e-5)
+    assert two["tokens"] == one["tokens"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "hint"), [("tensorflow", "tf.config"), ("jax", "XLA_FLAGS=")])
+def test_run_on_more_devices_than_there_are_fails_and_says_how_many(backend, hint, tmp_path):
+    done = run(backend, tmp_path, 4)
+
+    assert done.returncode == 1
+    assert "trainer.devices must be at most 2, the number that there is. Received: trainer.devices=4." in done.stderr
+    assert hint in done.stderr
