@@ -69,3 +69,20 @@ def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Calla
     compiled = jax.jit(pure)
     # The values are arguments, read at each call: a constant would freeze the weights of the first one.
     return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)
+
+
+def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is).
+
+    The function may call the model (or layer), whose variables are read at each call; arguments are nested arrays.
+    """
+
+    def pure(values: list[Any], differentiated: Any, *others: Any) -> tuple[Any, Any]:
+        def scalar(differentiated: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+                return function(differentiated, *others)
+
+        return jax.value_and_grad(scalar)(differentiated)
+
+    compiled = jax.jit(pure)
+    return lambda *arguments: compiled([variable.value for variable in model.variables], *arguments)
