@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ CLIPPING: Mapping[str, Mapping[str, float]] = {
     "global_clipnorm": {"global_clipnorm": THRESHOLD},  # w and b together: the direction stays
     "clipvalue": {"clipvalue": THRESHOLD},  # w and b each: the direction may turn
 }
+
+STARTS = tuple(itertools.product((5.0, 5.5, 6.0), (-2.5, -2.0, -1.5)))
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Cliff:
 def measure(
     say: Say = lambda line: None,
     size: int = 90,
-    starts: Sequence[tuple[float, float]] = tuple((w, b) for w in (5.0, 5.5, 6.0) for b in (-2.5, -2.0, -1.5)),
+    starts: Sequence[tuple[float, float]] = STARTS,
     steps: int = 200,
 ) -> Cliff:
     """Computes the loss surface, and descends from each start with each kind of clipping."""
@@ -147,8 +150,8 @@ DEMONSTRATIONS = {
         title="The error cliff, and clipping",
         equation=f"h_t = w σ(h_{{t-1}}) + b, h_0 = {FIRST}, L = (σ(h_{TIMESTEPS}) - {TARGET})²   "
         "(the layer's state is s_t = σ(h_t): the activation comes last)",
-        advice="Clip the gradient (trainer.optimizer.global_clipnorm): one step on the wall must not undo a thousand in "
-        "the valley. By norm keeps the direction, by value may turn it.",
+        advice="Clip the gradient (trainer.optimizer.global_clipnorm): one step on the wall must not undo a thousand "
+        "in the valley. By norm keeps the direction, by value may turn it.",
         measure=lambda seed, say: measure(say),
         sentences=sentences,
         draw=draw,

@@ -41,10 +41,10 @@ def measure(
     """Trains a network of each size on a slice of one play, and tests it on a slice of another."""
     train, test = text.characters(characters)
     alphabet = "".join(sorted(set(train)))
-    windows = [text.windows(part, alphabet, LENGTH) for part in (train, test)]
+    windows, test_windows = (text.windows(part, alphabet, LENGTH) for part in (train, test))
     curves = []
     for size in units:
-        curves.append(training.learn(*windows, size, epochs, seed))
+        curves.append(training.learn(windows, test_windows, size, epochs, seed))
         say(f"{size} units: train {curves[-1].train[-1]:.2f}, test {curves[-1].test[-1]:.2f} bits per character")
     return Generalisation(
         characters, np.asarray(units), np.stack([c.train for c in curves]), np.stack([c.test for c in curves])
@@ -54,8 +54,8 @@ def measure(
 def sentences(figures: Generalisation) -> list[str]:
     epochs = figures.train.shape[1]
     told = [
-        f"{units} units: after {epochs} epochs {train[-1]:.2f} bits per character on train, {test[-1]:.2f} on test (gap "
-        f"{test[-1] - train[-1]:.2f}); best on test {test.min():.2f}, after epoch {test.argmin() + 1}."
+        f"{units} units: after {epochs} epochs {train[-1]:.2f} bits per character on train, {test[-1]:.2f} on test "
+        f"(gap {test[-1] - train[-1]:.2f}); best on test {test.min():.2f}, after epoch {test.argmin() + 1}."
         for units, train, test in zip(figures.units, figures.train, figures.test, strict=True)
     ]
     best = figures.units[figures.test.min(axis=1).argmin()]
@@ -82,7 +82,7 @@ def draw(picture: Figure, figures: Generalisation) -> None:
 DEMONSTRATIONS = {
     "generalisation": Demonstration(
         title="Units against generalisation",
-        equation="h_t = tanh(x_t U + h_{t-1} W + b), o_t = h_t V + c: units² + units · (2 · characters + 1) + characters "
+        equation="h_t = tanh(x_t U + h_{t-1} W + b), o_t = h_t V + c: units² + units (2 · characters + 1) + characters "
         "weights",
         advice="Choose units by the eval split, not by the loss on train; with too many, stop at the best epoch (the "
         "Trainer keeps the best weights), add dropout, or find more text.",

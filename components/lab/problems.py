@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-SYMBOLS = 4
+NOISE = 0.1
+ADDING_BASELINE = 1 / 6  # variance of the sum of two uniform numbers: the error of always answering 1
 
 
-def copying(random: np.random.Generator, size: int, timesteps: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """A symbol comes first, blanks follow; after the last one the symbol is asked for. Its lag is timesteps - 1.
+def copying(random: np.random.Generator, size: int, timesteps: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """A symbol at each timestep, -1 or 1; what was read `lag` timesteps ago is asked for at every timestep.
 
     Args:
         random: Draws everything.
         size: Number of sequences.
-        timesteps: Their length.
-        noise: Standard deviation of what is added to every input: what is not held on to drowns.
+        timesteps: Their length, longer than `lag`.
+        lag: 1 … timesteps - 1.
 
     Returns:
-        float32 [size, timesteps, SYMBOLS + 1]: one-hot, the last feature is the blank; the symbol, int32 [size].
+        The symbols with noise of standard deviation 0.1, float32 [size, timesteps, 1]: what is hardly kept drowns in
+        it. For the timesteps from `lag` on, 1 if the symbol `lag` timesteps ago was 1, else 0, float32
+        [size, timesteps - lag, 1].
     """
-    symbols = random.integers(0, SYMBOLS, size)
-    tokens = np.full((size, timesteps), SYMBOLS)
-    tokens[:, 0] = symbols
-    sequences = np.eye(SYMBOLS + 1)[tokens] + random.normal(scale=noise, size=(size, timesteps, SYMBOLS + 1))
-    return sequences.astype("float32"), symbols.astype("int32")
+    symbols = random.integers(0, 2, (size, timesteps, 1))
+    sequences = 2 * symbols - 1 + random.normal(scale=NOISE, size=symbols.shape)
+    return sequences.astype("float32"), symbols[:, : timesteps - lag].astype("float32")
 
 
 def adding(random: np.random.Generator, size: int, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +37,7 @@ def adding(random: np.random.Generator, size: int, timesteps: int) -> tuple[np.n
 
     Returns:
         float32 [size, timesteps, 2]: a number, uniform in [0, 1), and 1 if it is marked, else 0; the sum,
-        float32 [size, 1]. Always to answer 1 has a mean squared error of 1/6.
+        float32 [size, 1].
 
     Source: Hochreiter and Schmidhuber (1997), section 5.4, in the form of Le, Jaitly and Hinton (2015), section 4.1.
     """

@@ -43,7 +43,7 @@ def measure(
     sequences = np.random.default_rng(seed).normal(size=(batch, timesteps, features)).astype("float32")
     recurrent = rnn(units, features, seed)
     stacks = [_stack(depth, units, features, seed) for depth in depths]
-    cnn = np.stack([influence(stack, lambda x, stack=stack: stack(x)[:, -1], units, sequences) for stack in stacks])
+    cnn = np.stack([influence(stack, _last(stack), units, sequences) for stack in stacks])
     reach = np.asarray([np.flatnonzero(row).max() for row in cnn])
     return ReceptiveField(influence(recurrent, recurrent, units, sequences), np.asarray(depths), cnn, reach)
 
@@ -71,6 +71,10 @@ def influence(model: Any, output: Callable[[Any], Any], units: int, sequences: n
     jacobian = to_numpy(compile_gradient(model, picked)(rows, pick)[1])  # [batch · units, timesteps, features]
     squares = (jacobian**2).sum(axis=2).reshape(batch, units, timesteps)
     return np.sqrt(squares.sum(axis=1).mean(axis=0))[::-1]
+
+
+def _last(stack: keras.Model) -> Callable[[Any], Any]:
+    return lambda sequences: stack(sequences)[:, -1]
 
 
 def _stack(depth: int, units: int, features: int, seed: int) -> keras.Model:
@@ -113,8 +117,8 @@ DEMONSTRATIONS = {
         title="A field that fades and a field that ends",
         equation=f"CNN: do_t/dx_{{t-k}} = 0 for k > {KERNEL_SIZE - 1} · depth      "
         "RNN: ‖do_t/dx_{t-k}‖ ≤ ‖V‖ ‖D W‖^k ‖U‖ for every k, D the activation's derivative",
-        advice="Know the lag that the task needs. A convolution needs depth (or dilation) enough to reach it; a recurrent "
-        "network reaches it, and has to keep the influence from fading.",
+        advice="Know the lag that the task needs. A convolution needs depth (or dilation) enough to reach it; a "
+        "recurrent network reaches it, and has to keep the influence from fading.",
         measure=lambda seed, say: measure(seed),
         sentences=sentences,
         draw=draw,

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import matplotlib
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from components.lab import catalogue
 from components.lab.demonstration import Demonstration, Say, to_json
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
