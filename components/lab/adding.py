@@ -106,4 +106,4 @@ def _demonstration(timesteps: int, points: int) -> Demonstration:
 
 
 # Le, Jaitly and Hinton (2015), A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, section 4.1.
-DEMONSTRATIONS = {"adding_50": _demonstration(50, points=24), "adding_150": _demonstration(150, points=32)}
+DEMONSTRATIONS = {"adding_50": _demonstration(50, points=24), "adding_150": _demonstration(150, points=48)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NOISE = 0.1
+NOISE = 0.3
 ADDING_BASELINE = 1 / 6  # variance of the sum of two uniform numbers: the error of always answering 1
 
 
@@ -18,7 +18,7 @@ def copying(random: np.random.Generator, size: int, timesteps: int, lag: int) ->
         lag: 1 … timesteps - 1.
 
     Returns:
-        The symbols with noise of standard deviation 0.1, float32 [size, timesteps, 1]: what is hardly kept drowns in
+        The symbols with noise of standard deviation 0.3, float32 [size, timesteps, 1]: what is hardly kept drowns in
         it. For the timesteps from `lag` on, 1 if the symbol `lag` timesteps ago was 1, else 0, float32
         [size, timesteps - lag, 1].
     """

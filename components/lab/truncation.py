@@ -24,7 +24,7 @@ class Truncation:
 
     Attributes:
         lags: Of the copying problem, [lags].
-        copy_truncations: k2, [lags, truncations]: 1, half the lag, the lag, one and a half of it, all timesteps.
+        copy_truncations: k2, [lags, truncations]: half the lag, the lag, one and a half of it, all timesteps.
         accuracy: Share of the symbols of new sequences that are copied, [lags, truncations]; chance: 1/2.
         timesteps: Of the adding problem.
         add_truncations: k2, [truncations].
@@ -42,14 +42,14 @@ class Truncation:
 def measure(
     seed: int = 0,
     say: Say = lambda line: None,
-    lags: Sequence[int] = (3, 6, 9),
+    lags: Sequence[int] = (4, 8, 12),
     copy_steps: int = 1000,
     timesteps: int = 20,
     add_truncations: Sequence[int] = (1, 5, 10, 20),
     add_steps: int = 1500,
 ) -> Truncation:
     """Trains a network for each problem and truncation, all with full-length sequences and the same optimizer."""
-    truncations = [(1, lag // 2, lag, lag * 3 // 2, 3 * lag) for lag in lags]
+    truncations = [(lag // 2, lag, lag * 3 // 2, 3 * lag) for lag in lags]
     accuracy = []
     for lag, row in zip(lags, truncations, strict=True):
         accuracy.append([copy_accuracy(lag, k2, seed, copy_steps) for k2 in row])
@@ -90,11 +90,11 @@ def truncated_states(layer: Any, sequences: Any, k2: int) -> Any:
 def copy_accuracy(lag: int, k2: int, seed: int, steps: int) -> float:
     """Trains to say at every timestep what was read `lag` timesteps ago; the accuracy on new sequences.
 
-    W starts small (orthogonal times 0.3): the untrained state forgets, so that what is remembered had to be learnt.
+    W starts small (orthogonal times 0.6): the untrained state forgets, so that what is remembered had to be learnt.
     """
     timesteps = 3 * lag
     sequences = keras.Input((timesteps, 1))
-    layer = rnn(UNITS, 1, seed, gain=0.3, return_sequences=True, return_state=True)
+    layer = rnn(UNITS, 1, seed, gain=0.6, return_sequences=True, return_state=True)
     states = truncated_states(layer, sequences, k2)[:, lag:]  # before that, nothing was read `lag` timesteps ago
     model = keras.Model(sequences, _readout(seed)(states))
     model.compile(
