@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from components.native_logs import import_quietly
 from pipeline.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ def check(names: Sequence[str]) -> None:
 
 def load(name: str) -> Demonstration:
     """Imports a demonstration."""
-    module = importlib.import_module(f"components.lab.{_MODULES.get(name, name)}")
+    module = import_quietly(f"components.lab.{_MODULES.get(name, name)}")
     demonstration: Demonstration = module.DEMONSTRATIONS[name]
     return demonstration

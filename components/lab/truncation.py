@@ -136,8 +136,8 @@ def sentences(figures: Truncation) -> list[str]:
     by_k2 = ", ".join(f"{e:.4f} with k2 = {k2}" for k2, e in zip(figures.add_truncations, figures.error, strict=True))
     told.append(f"Adding over {figures.timesteps} timesteps (always 1: {ADDING_BASELINE:.4f}): {by_k2}.")
     told.append(
-        "Truncation cuts the gradient, not the state: what a state happens to keep (short lags; the adding problem, "
-        "whose W = identity keeps everything from the start) is learnt with a short k2 too, only worse."
+        "Truncation cuts the gradient, not the state: adding, where W = identity keeps everything from the start, is "
+        "learnt with a short k2 too, if less exactly."
     )
     return told
 

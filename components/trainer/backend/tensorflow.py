@@ -69,4 +69,9 @@ def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callab
             value = function(differentiated, *others)
         return value, tape.gradient(value, differentiated, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    return lambda *arguments: compute(*tf.nest.map_structure(tf.convert_to_tensor, arguments))
+    def call(*arguments: Any) -> tuple[Any, Any]:
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        # Called directly, TensorFlow would take several functions made here for one that is traced too often, and warn.
+        return compute.get_concrete_function(*tensors)(*tensors)
+
+    return call
