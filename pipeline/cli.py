@@ -87,12 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipeline import console, graph, runner
     from pipeline.config_file import load_config
 
-    backend = os.environ["KERAS_BACKEND"]
-    if backend not in ("tensorflow", "jax"):
-        raise UsageError(
-            f"The environment variable KERAS_BACKEND must be tensorflow or jax. Received: {backend!r}."
-            f"{did_you_mean(backend, ('tensorflow', 'jax'))}"
-        )
+    _check_backend()
     config_path = _recipe(arguments.config)
     config = load_config(config_path, arguments.set)
     root = arguments.root or Path("runs") / config.pipeline.name
@@ -110,6 +105,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if summary.exception is not None:
         return _report(summary.exception, arguments.debug)
     return NOT_BLESSED if summary.status == "not_blessed" else DONE
+
+
+def _check_backend() -> None:
+    backend = os.environ["KERAS_BACKEND"]
+    if backend not in ("tensorflow", "jax"):
+        raise UsageError(
+            f"The environment variable KERAS_BACKEND must be tensorflow or jax. Received: {backend!r}."
+            f"{did_you_mean(backend, ('tensorflow', 'jax'))}"
+        )
 
 
 def _sample(arguments: argparse.Namespace) -> int:
@@ -197,6 +201,25 @@ def _configs(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _lab(arguments: argparse.Namespace) -> int:
+    from components.lab import catalogue
+    from pipeline import console
+
+    if arguments.list:
+        console.show_demonstrations(catalogue.STANDARD, catalogue.LONG)
+        return DONE
+    _check_backend()
+    catalogue.check(arguments.names)
+    if not 0 <= arguments.seed < 2**31:
+        raise UsageError(f"lab: --seed must be >= 0 and below 2^31. Received: {arguments.seed}.")
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise UsageError(f"lab: --output must be a folder. Received: {str(arguments.output)!r}, a file.")
+    from components.lab.run import run
+
+    run(arguments.names, arguments.output, arguments.seed, console.say)
+    return DONE
+
+
 def _recipe(name: str) -> Path:
     """Returns the path itself, or the recipe of that name in configs/."""
     path = Path(name)
@@ -281,6 +304,13 @@ def _parser() -> _Parser:
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
     runs.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: all of runs/*)")
     runs.add_argument("--json", action="store_true", help="print one JSON object")
+
+    lab = command("lab", _lab, "Measure and draw the lecture's demonstrations of gradients on the real layer.")
+    lab.add_argument("names", nargs="*", metavar="NAME", help="which ones, see --list (default: all short ones)")
+    lab.add_argument("--list", action="store_true", help="list the demonstrations and do nothing else")
+    lab.add_argument("--output", type=_folder, default=Path("runs/lab"), metavar="DIR", help="default: runs/lab")
+    lab.add_argument("--seed", type=int, default=0, metavar="S", help="seed of everything drawn (default: 0)")
+
     command("stages", _stages, "List the stages: name, inputs → outputs, what each does.")
     command("configs", _configs, "List the recipes that --config knows by name.")
     return parser

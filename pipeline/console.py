@@ -172,6 +172,12 @@ def show_recipes(files: Sequence[Path]) -> None:
     _show_table(rows)
 
 
+def show_demonstrations(standard: Mapping[str, str], long: Mapping[str, str]) -> None:
+    """Shows the names of the laboratory's demonstrations, and what each shows."""
+    _show_table([*standard.items(), *long.items()])
+    print(f"Without names, all but {' and '.join(long)} run.")
+
+
 def _show_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.lab import catalogue
 from pipeline import graph
 from pipeline.cli import main
 from pipeline.fingerprint import SOURCE_ROOT
@@ -255,10 +256,34 @@ def test_configs_shows_first_comments(
     assert capsys.readouterr().out == "recipe  A recipe for tests.\n"
 
 
+def test_lab_list_shows_every_demonstration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == [*catalogue.STANDARD, *catalogue.LONG]
+    assert lines[-1] == "Without names, all but adding_50 and adding_150 run."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["scaler"], "Did you mean 'scalar'? Demonstrations: scalar, eigen,"),
+        (["--seed", "-1"], "--seed must be >= 0 and below 2^31. Received: -1."),
+        (["--output", "recipe.yaml"], "--output must be a folder. Received: 'recipe.yaml', a file."),
+    ],
+)
+def test_lab_bad_usage_says_what_is_wrong_and_exits_2(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lab", *arguments]) == 2
+    assert text in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 def test_help_exits_0_and_imports_nothing_heavy() -> None:
     program = (
         "import sys\nfrom pipeline.cli import main\ncode = main(['run', '--help'])\n"
-        "print([name for name in ('pydantic', 'tensorflow', 'apache_beam', 'keras') if name in sys.modules], code)"
+        "heavy = {'pydantic', 'matplotlib', 'tensorflow', 'apache_beam', 'keras'}\n"
+        "print([name for name in sys.modules if name in heavy], code)"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=SOURCE_ROOT, capture_output=True, text=True, check=True

@@ -221,13 +221,20 @@ def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Calla
 def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     """Compiles `function(differentiated, *others)`, a scalar, into (value, gradients nested as `differentiated` is).
 
-    The function may call the model, whose variables are read at each call.
+    The function may call the model (or layer), whose variables are read at each call; arguments are nested arrays.
     """
 
+    # AutoGraph would read the function's source, which it cannot for every one; keras.ops need none of it.
+    @tf.function(jit_compile=True, autograph=False)
     def compute(differentiated: Any, *others: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             tape.watch(differentiated)
             value = function(differentiated, *others)
-        return value, tape.gradient(value, differentiated)
+        return value, tape.gradient(value, differentiated, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    return tf.function(compute, jit_compile=True)
+    def call(*arguments: Any) -> tuple[Any, Any]:
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        # Called directly, TensorFlow would take several functions made here for one that is traced too often, and warn.
+        return compute.get_concrete_function(*tensors)(*tensors)
+
+    return call
