@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from keras import ops
@@ -43,6 +43,7 @@ class Training:
         corpus: What it is trained and evaluated on.
         config: How.
         history, progress: Told of every report, evaluation and bad step.
+        on_evaluation: Called with the epoch and the metrics of each evaluation.
 
     Attributes:
         total_steps: Updates from beginning to end.
@@ -61,9 +62,10 @@ class Training:
         config: TrainerConfig,
         history: History,
         progress: TrainingProgress,
+        on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
     ) -> None:
         self._model, self._corpus, self._config = model, corpus, config
-        self._history, self._progress = history, progress
+        self._history, self._progress, self._on_evaluation = history, progress, on_evaluation
         steps, optimizer = corpus.train, config.optimizer
         self.total_steps = steps.total(config.epochs)
         self._optimizer = make_optimizer(optimizer)
@@ -202,6 +204,7 @@ class Training:
             self.scale *= optimizer.plateau.factor
         seconds = time.monotonic() - started
         self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=seconds)
+        self._on_evaluation(self.epoch, result)
         self._progress.note(
             f"\nepoch {self.epoch}/{self._config.epochs}: eval {result['nats']:.4f} nats, "
             f"{result['bits_per_char']:.4f} bpc{' (best so far)' if is_best else ''}\n{text}\n"
