@@ -39,7 +39,7 @@ class ParameterConfig(Section):
     @pydantic.model_validator(mode="after")
     def _one_of_two(self) -> ParameterConfig:
         if self.choices is not None:
-            if self.model_fields_set != {"choices"}:
+            if self.log or any(value is not None for value in (self.low, self.high, self.step)):
                 raise ValueError("choices stand alone; low, high, log and step are for ranges")
             if not self.choices or any(choice in self.choices[:i] for i, choice in enumerate(self.choices)):
                 raise ValueError(f"choices must be one or more, and none of them twice; received {list(self.choices)}")
