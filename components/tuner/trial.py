@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from components.trainer.stage import Trainer
 from components.transform.stage import Transform
@@ -44,12 +44,12 @@ class Channel:
         answers: A line for each evaluation; its end ends this process.
     """
 
-    def __init__(self, reports: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(self, reports: BinaryIO, answers: IO[bytes]) -> None:
         self._reports = reports
         self._answers: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
 
-    def _listen(self, answers: BinaryIO) -> None:
+    def _listen(self, answers: IO[bytes]) -> None:
         for line in answers:
             self._answers.put(line)
         # At once, and not only at the next evaluation: the next process for this trial must find its folder free.
@@ -129,7 +129,8 @@ def main() -> int:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, _exit)
-    channel = Channel(reports, sys.stdin.buffer)
+    # Unbuffered: the interpreter cannot end while a thread holds the lock of a buffer.
+    channel = Channel(reports, os.fdopen(os.dup(0), "rb", buffering=0))
     config, examples, transforms, folder = map(Path, sys.argv[1:])
     try:
         run(load_config(config), examples, transforms, folder, channel)
