@@ -1,10 +1,11 @@
-"""Runs a module of this project in a process of its own, on TensorFlow."""
+"""Runs a module of this project in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 _SOURCES = str(Path(__file__).resolve().parents[1])
@@ -12,18 +13,48 @@ _LAST_LINES = 5
 
 
 def run_module(module: str, *arguments: str) -> str:
-    """Runs `python -m module arguments…` and returns what it printed.
+    """Runs `python -m module arguments…` on TensorFlow and returns what it printed.
 
     Raises:
         RuntimeError: It failed. The message ends with the last lines of its errors.
     """
-    # The child must run the code of this process, not what the current folder (-P) or an installation holds.
-    path = os.pathsep.join(filter(None, [_SOURCES, os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    child = subprocess.run(
-        [sys.executable, "-P", "-m", module, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    environment = {**_environment(), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    child = subprocess.run(_line(module, arguments), env=environment, capture_output=True, text=True, check=False)
     if child.returncode:
-        last = "\n".join(child.stderr.strip().splitlines()[-_LAST_LINES:])
-        raise RuntimeError(f"{module} ended with exit code {child.returncode}:\n{last}")
+        raise RuntimeError(f"{module} ended with exit code {child.returncode}:\n{last_lines(child.stderr)}")
     return child.stdout
+
+
+def start_module(module: str, *arguments: str, errors: Path) -> subprocess.Popen[bytes]:
+    """Starts `python -m module arguments…` on the backend of this process, to talk with over unbuffered pipes.
+
+    The signals of the terminal (Ctrl-C) do not reach it.
+
+    Args:
+        module, arguments: What to run.
+        errors: File that its stderr is appended to.
+    """
+    with errors.open("ab") as file:
+        return subprocess.Popen(
+            _line(module, arguments),
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            bufsize=0,
+            start_new_session=True,
+        )
+
+
+def last_lines(text: str) -> str:
+    """The lines of an error output that say what went wrong."""
+    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+
+
+def _line(module: str, arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def _environment() -> dict[str, str]:
+    # The child must run the code of this process, not what the current folder (-P) or an installation holds.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [_SOURCES, os.environ.get("PYTHONPATH")]))}

@@ -49,6 +49,16 @@ class ExampleAnomalies(Artifact):
     """
 
 
+class HyperParameters(Artifact):
+    """What a search over the configuration found.
+
+    best_config.yaml         the whole configuration with the best values and without the section `tuner`: a recipe. The
+                             sections that decide no trial (evaluator, pusher and the like) are those of the search
+    trials.jsonl             one line a trial (see components.tuner.trials.Trial)
+    report.txt               for people: the best trials, and which keys mattered
+    """
+
+
 class TransformGraph(Artifact):
     """What turns text into tokens and back.
 

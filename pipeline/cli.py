@@ -91,7 +91,10 @@ def _run(arguments: argparse.Namespace) -> int:
     config_path = _recipe(arguments.config)
     config = load_config(config_path, arguments.set)
     root = arguments.root or Path("runs") / config.pipeline.name
-    what = (graph.stages(), config, root)
+    named = [arguments.name] if arguments.one_stage else [arguments.from_stage, arguments.to_stage, *arguments.force]
+    if "tuner" in named and config.tuner is None:
+        raise UsageError(f"tuner: the configuration must have a section `tuner`. Received: {config_path}, without one.")
+    what = (graph.stages(config), config, root)
     if arguments.one_stage:
         start = functools.partial(
             runner.run_stage, *what, name=arguments.name, inputs=dict(map(_key_path, arguments.input))

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 from pipeline.section import Section
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
+from pipeline.tuner_config import TunerConfig, check_parameters
 
 
 class PipelineConfig(Section):
@@ -341,11 +342,18 @@ class Config(Section):
     example_gen: ExampleGenConfig
     schema_gen: SchemaGenConfig = SchemaGenConfig()
     example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
+    tuner: TunerConfig | None = None
     transform: TransformConfig = TransformConfig()
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _parameters_fit(self) -> Config:
+        if self.tuner is not None:
+            check_parameters(self.tuner, type(self))
+        return self
 
     @pydantic.model_validator(mode="after")
     def _sections_agree(self) -> Config:

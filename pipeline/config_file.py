@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import Config
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.section import Section
+from pipeline.section import Section, branches, key_paths, section_in, sections_by_name
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _KEY_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -35,11 +35,26 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     values = _read(path)
     for override in overrides:
         _apply(values, override)
-    values = _fill_empty_sections(Config, values)
+    return validate(values)
+
+
+def validate(values: Mapping[str, Any]) -> Config:
+    """Makes a configuration of nested plain values.
+
+    Raises:
+        UsageError: As `load_config`.
+    """
+    filled = _fill_empty_sections(Config, values)
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(filled)
     except pydantic.ValidationError as error:
-        raise UsageError("\n".join(_explain(error, values))) from None
+        raise UsageError("\n".join(_explain(error, filled))) from None
+
+
+def dump_config(config: Config) -> str:
+    """Writes a configuration as a recipe, every key of it, so that `load_config` reads the same."""
+    values = config.model_dump(mode="json")
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 # ---- YAML -----------------------------------------------------------------------------------------------------------
@@ -68,11 +83,18 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what `_Loader` would read as a number."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
 
 
 def _parse(text: str) -> Any:
@@ -145,14 +167,15 @@ def _override_value(key_path: str, text: str) -> Any:
     return value if bracketed or value is None or isinstance(value, bool | int | float) else text
 
 
-def _fill_empty_sections(section: type[Section], values: dict[str, Any]) -> dict[str, Any]:
-    """Reads a section that is missing or empty (`trainer:` with nothing) as all defaults."""
+def _fill_empty_sections(section: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads a section that is missing or empty (`trainer:` with nothing) as all defaults; null where it may be null."""
     filled = dict(values)
     for name, field in section.model_fields.items():
-        inner = _section_in(field.annotation)
+        inner = section_in(field.annotation)
         if inner is None:
             continue
-        if filled.get(name) is None and (name in filled or field.is_required()):
+        nullable = type(None) in typing.get_args(field.annotation)
+        if filled.get(name) is None and (name in filled or field.is_required()) and not nullable:
             filled[name] = {}
         if isinstance(filled.get(name), dict):
             filled[name] = _fill_empty_sections(inner, filled[name])
@@ -174,6 +197,7 @@ def _explain_one(problem: Any, values: dict[str, Any]) -> str | None:
     field: FieldInfo | None = None
     section: type[Section] | None = Config
     received: Any = values
+    by_name: type[Section] | None = None  # the section of each name, inside a mapping from free names
     tag_next = False
     for part in problem["loc"]:
         if tag_next:  # pydantic names the branch it tried, which is no part of the user's path
@@ -182,14 +206,19 @@ def _explain_one(problem: Any, values: dict[str, Any]) -> str | None:
             if is_section_branch != isinstance(received, dict):
                 return None
             continue
+        if by_name is not None:
+            path.append(str(part))
+            received = received.get(part) if isinstance(received, dict) else None
+            owner, field, section, by_name = by_name, FieldInfo.from_annotation(by_name), by_name, None
+            continue
         if section is None:  # an item of a list: the whole list is what the user wrote
             break
         owner, field = section, section.model_fields.get(str(part))
         path.append(str(part))
         received = received.get(str(part)) if isinstance(received, dict) else None
-        branches = _branches(field.annotation) if field else []
-        tag_next = len(branches) > 1
-        section = _section_in(field.annotation) if field else None
+        tag_next = len(branches(field.annotation)) > 1 if field else False
+        section = section_in(field.annotation) if field else None
+        by_name = sections_by_name(field.annotation) if field else None
     return _line(problem, ".".join(path), owner, field, received)
 
 
@@ -207,29 +236,10 @@ def _line(problem: Any, path: str, owner: type[Section], field: FieldInfo | None
 def _unknown_key(path: str, owner: type[Section], received: Any) -> str:
     parent, _, name = path.rpartition(".")
     known = list(owner.model_fields)
-    elsewhere = [other for other in _key_paths(Config) if other.rpartition(".")[2] == name]
+    elsewhere = [other for other in key_paths(Config) if other.rpartition(".")[2] == name]
     hint = f" Did you mean {elsewhere[0]!r}?" if len(elsewhere) == 1 else did_you_mean(name, known)
     where = f"Known keys of {parent}" if parent else "Known sections"
     return f"Config: {path} is not a known key. Received: {path}={_show(received)}.{hint} {where}: {', '.join(known)}."
-
-
-def _key_paths(section: type[Section], prefix: str = "") -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        yield prefix + name
-        inner = _section_in(field.annotation)
-        if inner is not None:
-            yield from _key_paths(inner, f"{prefix}{name}.")
-
-
-def _branches(annotation: Any) -> list[Any]:
-    """Returns the alternatives of a type, without None: pydantic treats `X | None` as X."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [branch for branch in typing.get_args(annotation) if branch is not type(None)]
-    return [annotation]
-
-
-def _section_in(annotation: Any) -> type[Section] | None:
-    return next((b for b in _branches(annotation) if isinstance(b, type) and issubclass(b, Section)), None)
 
 
 def _allowed_in(field: FieldInfo | None) -> str:

@@ -61,7 +61,11 @@ def _show_stage(result: StageResult) -> None:
 
 
 def _show_result(summary: RunSummary) -> None:
-    texts = (("evaluation", "evaluation", "report.txt"), ("sample", "infra_blessing", "sample.txt"))
+    texts = (
+        ("tuning", "best_hyperparameters", "report.txt"),
+        ("evaluation", "evaluation", "report.txt"),
+        ("sample", "infra_blessing", "sample.txt"),
+    )
     for title, key, file in texts:
         path = summary.output(key, file)
         if path is not None:

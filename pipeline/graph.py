@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.config import Config
 from pipeline.stage import Stage
 
 
-def stages() -> tuple[type[Stage], ...]:
+def stages(config: Config | None = None) -> tuple[type[Stage], ...]:
     """Returns the stages of the pipeline, each after the stages whose outputs it reads.
+
+    Args:
+        config: Leaves out the Tuner if it has no section `tuner`; None leaves out nothing.
 
     Their modules are light: TensorFlow and Beam are imported when a stage runs.
     """
@@ -22,12 +26,14 @@ def stages() -> tuple[type[Stage], ...]:
     from components.statistics_gen.stage import StatisticsGen
     from components.trainer.stage import Trainer
     from components.transform.stage import Transform
+    from components.tuner.stage import Tuner
 
-    return (
+    every: tuple[type[Stage], ...] = (
         ExampleGen,  # → examples
         StatisticsGen,  # examples → statistics
         SchemaGen,  # statistics → schema
         ExampleValidator,  # statistics, schema → anomalies; may stop the run
+        Tuner,  # examples → best_hyperparameters; the stages after it get the best configuration
         Transform,  # examples → transform_graph, transformed_examples
         Trainer,  # transform_graph, transformed_examples → model
         Evaluator,  # model, transform_graph, transformed_examples → evaluation, blessing
@@ -35,6 +41,7 @@ def stages() -> tuple[type[Stage], ...]:
         InfraValidator,  # exported_model → infra_blessing
         Pusher,  # exported_model, blessing, infra_blessing → pushed_model
     )
+    return tuple(stage for stage in every if stage is not Tuner or config is None or config.tuner is not None)
 
 
 def producers(stages: Sequence[type[Stage]]) -> dict[str, type[Stage]]:

@@ -65,6 +65,7 @@ def run(
             if key not in made_now
         }
         _check_lineage(needed, f"--from {from_stage}")
+        config = _configured(stages[:first], config, store, f"--from {from_stage}")
         session = Session(config, store, on_event, config_path)
         for position, stage in enumerate(stages):
             if position < first:
@@ -112,6 +113,7 @@ def run_stage(
             if key not in given
         }
         _check_lineage(needed, f"stage {name}")
+        config = _configured(stages[: names.index(name)], config, store, f"stage {name}")
         artifacts = {key: execution.outputs[key] for key, execution in needed.items()}
         for key, path in given.items():
             artifacts[key] = StoredArtifact(stage.inputs[key].__name__, path.resolve(), digest_folder(path))
@@ -139,6 +141,17 @@ def _require(previous: Execution | None, key: str, producer: type[Stage], what: 
             f"{str(previous.outputs[key].path)!r}. Run {name} again."
         )
     return previous
+
+
+def _configured(earlier: Sequence[type[Stage]], config: Config, store: MetadataStore, what: str) -> Config:
+    """What the earlier stages made of a configuration, when they last ran."""
+    for stage in earlier:
+        if stage.configures:
+            key = next(iter(stage.outputs))
+            execution = _require(store.newest_execution(stage.stage_name()), key, stage, what)
+            paths = {output: artifact.path for output, artifact in execution.outputs.items()}
+            config = stage.from_config(config).configured(config, paths)
+    return config
 
 
 def _check_lineage(needed: Mapping[str, Execution], what: str) -> None:

@@ -63,6 +63,7 @@ class Session:
             reasons = stage.refusals(paths, self._root)
             if reasons:
                 raise Refused(name, paths.values(), reasons)
+            self._config = stage.configured(self._config, paths)
         except NotBlessed as error:
             self.over, self._status, self._reasons = True, "not_blessed", error.reasons
             self._record(name, "skipped", time.perf_counter() - clock)

@@ -26,10 +26,12 @@ class Stage:
     Attributes:
         inputs: Name → type of each artifact read.
         outputs: Name → type of each artifact written.
+        configures: The stages after it get the configuration that `configured` returns.
     """
 
     inputs: ClassVar[Mapping[str, type[Artifact]]] = {}
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {}
+    configures: ClassVar[bool] = False
 
     @classmethod
     def stage_name(cls) -> str:
@@ -60,6 +62,10 @@ class Stage:
         folder it pushed was deleted. The folders in `outputs` exist.
         """
         return True
+
+    def configured(self, config: Config, outputs: Mapping[str, Path]) -> Config:
+        """Returns the configuration of the stages after this one, whose outputs are given; the same by default."""
+        return config
 
     def refusals(self, outputs: Mapping[str, Path], root: Path) -> list[str]:
         """Says why nothing after this stage may run, a sentence each; nothing by default.

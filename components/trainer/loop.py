@@ -42,6 +42,7 @@ def train(
     output: Path,
     workspace: Path,
     settings: Mapping[str, Any] | None = None,
+    on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
 ) -> Outcome:
     """Trains `model` and writes the weights with the lowest eval bits_per_char, and the history, into `output`.
 
@@ -52,6 +53,7 @@ def train(
         output: Existing folder.
         workspace: Folder of the checkpoints; a training that was stopped there is gone on with.
         settings: What decides the training, as JSON; a checkpoint of others is refused, see `resume.check`.
+        on_evaluation: Called with the epoch and the metrics of each evaluation; an exception ends the training.
 
     Raises:
         FloatingPointError: Loss, gradient or state is not finite, and the policy is to fail or has come to its end.
@@ -63,7 +65,7 @@ def train(
         History(workspace / "history.jsonl") as history,
     ):
         with TrainingProgress() as progress, StopRequest() as stop:
-            training = Training(model, corpus, config, history, progress)
+            training = Training(model, corpus, config, history, progress, on_evaluation)
             saver = _Saver(training, store, config, settings or {}, progress.note)
             resumed = saver.resume()
             while not training.over:

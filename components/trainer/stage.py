@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig
 from pipeline.fingerprint import digest_folder
 from pipeline.stage import Stage
+
+if TYPE_CHECKING:
+    from components.trainer.loop import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,18 @@ class Trainer(Stage):
         remove(self.workspace(root))
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
+        outcome = self.train(inputs, outputs["model"], root)
+        text = json.dumps(dataclasses.asdict(outcome)) + "\n"
+        (outputs["model"] / "training.json").write_text(text, encoding="utf-8")
+
+    def train(
+        self,
+        inputs: Mapping[str, Path],
+        output: Path,
+        root: Path,
+        on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
+    ) -> Outcome:
+        """Trains on `inputs` into the folder `output`, with the checkpoints in `workspace(root)`; see `loop.train`."""
         # Imported here: Keras and its backend take seconds, and `--help` must not.
         import_quietly("keras")
         from components.tasks import language_model
@@ -55,6 +70,4 @@ class Trainer(Stage):
             "inputs": {key: digest_folder(path) for key, path in inputs.items()},
             **self.environment(root),
         }
-        outcome = train(model, corpus, self.trainer, outputs["model"], self.workspace(root), settings)
-        text = json.dumps(dataclasses.asdict(outcome)) + "\n"
-        (outputs["model"] / "training.json").write_text(text, encoding="utf-8")
+        return train(model, corpus, self.trainer, output, self.workspace(root), settings, on_evaluation)

@@ -54,6 +54,7 @@ class Training:
         corpus: What it is trained and evaluated on.
         config: How.
         history, progress: Told of every report, evaluation and bad step.
+        on_evaluation: Called with the epoch and the metrics of each evaluation.
 
     Attributes:
         total_steps: Updates from beginning to end.
@@ -72,9 +73,10 @@ class Training:
         config: TrainerConfig,
         history: History,
         progress: TrainingProgress,
+        on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
     ) -> None:
         self._model, self._corpus, self._config = model, corpus, config
-        self._history, self._progress = history, progress
+        self._history, self._progress, self._on_evaluation = history, progress, on_evaluation
         steps, optimizer = corpus.train, config.optimizer
         self.total_steps = steps.total(config.epochs)
         self._optimizer = make_optimizer(optimizer)
@@ -228,6 +230,7 @@ class Training:
         if optimizer.schedule == "plateau" and stuck:
             self.scale *= optimizer.plateau.factor
         self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=self._seconds())
+        self._on_evaluation(self.epoch, result)
         self._progress.note(
             f"\nepoch {self.epoch}/{self._config.epochs}: eval {result['nats']:.4f} nats, "
             f"{result['bits_per_char']:.4f} bpc{' (best so far)' if is_best else ''}\n{text}\n"

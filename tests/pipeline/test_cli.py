@@ -22,7 +22,7 @@ RECIPE = "# A recipe for tests.\npipeline: {name: fake}\nexample_gen: {source: '
 @pytest.fixture(autouse=True)
 def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives each test the fake stages, a recipe, and a current folder of its own."""
-    monkeypatch.setattr(graph, "stages", lambda: fakes.STAGES)
+    monkeypatch.setattr(graph, "stages", lambda config=None: fakes.STAGES)
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(RECIPE)
 

@@ -1,18 +1,20 @@
 """The runner: what runs, what is reused, and what is left behind when something goes wrong."""
 
+import dataclasses
 import json
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from pipeline import graph, runner
-from pipeline.artifacts import Examples, Model
+from pipeline.artifacts import Examples, HyperParameters, Model
+from pipeline.config import Config
 from pipeline.errors import Refused, UsageError
 from pipeline.fingerprint import SOURCE_ROOT
 from pipeline.metadata import MetadataStore
@@ -385,3 +387,58 @@ class Typed(Stage):
 def test_producers_bad_wiring_is_refused(stages: tuple[type[Stage], ...], text: str) -> None:
     with pytest.raises(TypeError, match=text):
         graph.producers(stages)
+
+
+# ---- A stage that configures those after it -------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuner(Stage):
+    """Finds that the best seed is 7."""
+
+    inputs: ClassVar = {"examples": Examples}
+    outputs: ClassVar = {"best_hyperparameters": HyperParameters}
+    configures: ClassVar = True
+
+    def configured(self, config: Config, outputs: Mapping[str, Path]) -> Config:
+        seed = int((outputs["best_hyperparameters"] / "seed").read_text())
+        return config.model_copy(update={"trainer": config.trainer.model_copy(update={"seed": seed})})
+
+    def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
+        (outputs["best_hyperparameters"] / "seed").write_text("7")
+
+
+TUNED = (fakes.STAGES[0], Tuner, *fakes.STAGES[1:])
+
+
+def seed_of(summary: RunSummary) -> int:
+    path = summary.output("model", "model.json")
+    assert path is not None
+    return json.loads(path.read_text())[1]
+
+
+def test_run_stages_after_one_that_configures_get_its_configuration(tmp_path: Path) -> None:
+    assert seed_of(run(tmp_path / "without")) == 0
+    assert seed_of(runner.run(TUNED, fakes.config(), tmp_path)) == 7
+    again = runner.run(TUNED, fakes.config(), tmp_path)
+    assert set(statuses(again).values()) == {"cached"}
+    assert seed_of(again) == 7
+
+
+def test_run_from_a_later_stage_gets_the_configuration_found_before(tmp_path: Path) -> None:
+    runner.run(TUNED, fakes.config(), tmp_path)
+    later = runner.run(TUNED, fakes.config(), tmp_path, from_stage="trainer", force=["trainer"])
+    assert (statuses(later)["trainer"], seed_of(later)) == ("ran", 7)
+
+
+def test_stage_alone_gets_the_configuration_found_before_unless_it_comes_first(tmp_path: Path) -> None:
+    runner.run(TUNED, fakes.config(), tmp_path)
+    assert seed_of(runner.run_stage(TUNED, fakes.config(), tmp_path, name="trainer")) == 7
+    assert statuses(runner.run_stage(TUNED, fakes.config(seed=1), tmp_path, name="tuner")) == {"tuner": "cached"}
+
+
+@pytest.mark.parametrize("name", ["trainer", "evaluator"])
+def test_stage_after_one_that_configures_and_has_not_run_is_refused(tmp_path: Path, name: str) -> None:
+    run(tmp_path)
+    with pytest.raises(UsageError, match=f"stage {name} needs 'best_hyperparameters', which tuner makes"):
+        runner.run_stage(TUNED, fakes.config(), tmp_path, name=name)

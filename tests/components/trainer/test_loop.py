@@ -344,3 +344,39 @@ def test_sampler_never_writes_a_special(write_sample):
 def test_sampler_seed_decides_the_text(write_sample):
     assert write_sample(1) == write_sample(1)
     assert len({write_sample(seed) for seed in range(10)}) > 5
+
+
+# ---- Told of evaluations --------------------------------------------------------------------------------------------
+
+
+class Enough(Exception):
+    """What a listener raises."""
+
+
+def train_with_listener(tmp_path, listen):
+    folder = write_corpus(tmp_path / "data", documents(8, 20), documents(2, 9))
+    model = random_model(len(VOCABULARY), UNITS, 2)
+    train(model, read_corpus(folder), config(4, 0.01), tmp_path, tmp_path / "work", on_evaluation=listen)
+
+
+def test_train_tells_of_each_evaluation_what_the_history_holds(tmp_path):
+    told = []
+
+    train_with_listener(tmp_path, lambda epoch, metrics: told.append((epoch, metrics["bits_per_char"])))
+
+    _, evaluations = read_history(tmp_path)
+    assert told == [(entry["epoch"], entry["eval"]["bits_per_char"]) for entry in evaluations]
+    assert [epoch for epoch, _ in told] == [1, 2, 3, 4]
+
+
+def test_train_ends_with_the_exception_of_who_was_told(tmp_path):
+    def listen(epoch, metrics):
+        if epoch == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        train_with_listener(tmp_path, listen)
+
+    _, evaluations = read_history(tmp_path / "work")
+    assert [entry["epoch"] for entry in evaluations] == [1, 2]
+    assert not (tmp_path / "model.weights.h5").exists()

@@ -1,0 +1,1 @@
+"""Tuner: a search for the configuration with the lowest bits per character."""
