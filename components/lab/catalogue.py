@@ -24,8 +24,8 @@ STANDARD = {
 }
 # Published experiments that take many minutes: they run only when they are named.
 LONG = {
-    "adding_50": "the adding problem over 50 timesteps: IRNN against tanh (some minutes)",
-    "adding_150": "the adding problem over 150 timesteps: IRNN against tanh (many minutes)",
+    "adding_50": "the adding problem over 50 timesteps: IRNN against tanh (five minutes)",
+    "adding_150": "the adding problem over 150 timesteps: IRNN against tanh (twenty minutes)",
 }
 _MODULES = {"adding_50": "adding", "adding_150": "adding"}
 
