@@ -22,8 +22,10 @@ sys.exit(main(sys.argv[1:]))
 
 
 def run(backend, root, devices):
-    settings = [*SMALL, "--set", "transform.lanes=4", "--set", f"trainer.devices={devices}"]
-    arguments = ["run", "--config", "hello", "--root", str(root), *settings, "--to", "evaluator", "--json"]
+    settings = ["example_gen.source=inline:" + "hello " * 6, "transform.lanes=4", f"trainer.devices={devices}"]
+    settings.append("evaluator.thresholds={bits_per_char: {upper: 100}}")
+    options = [*SMALL, *(word for setting in settings for word in ("--set", setting))]
+    arguments = ["run", "--config", "hello", "--root", str(root), *options, "--to", "evaluator", "--json"]
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -34,12 +36,18 @@ def run(backend, root, devices):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=REPOSITORY)
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """One for all: what comes before the trainer is done once."""
+    return tmp_path_factory.mktemp("root")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_run_on_two_devices_evaluates_as_on_one(backend, tmp_path):
+def test_run_on_two_devices_evaluates_as_on_one(backend, root):
     found = []
     for devices in (1, 2):
-        done = run(backend, tmp_path, devices)
+        done = run(backend, root, devices)
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout.splitlines()[-1])
         statuses = {stage["name"]: stage["status"] for stage in summary["stages"]}
@@ -53,8 +61,8 @@ def test_run_on_two_devices_evaluates_as_on_one(backend, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "hint"), [("tensorflow", "tf.config"), ("jax", "XLA_FLAGS=")])
-def test_run_on_more_devices_than_there_are_fails_and_says_how_many(backend, hint, tmp_path):
-    done = run(backend, tmp_path, 4)
+def test_run_on_more_devices_than_there_are_fails_and_says_how_many(backend, hint, root):
+    done = run(backend, root, 4)
 
     assert done.returncode == 1
     assert "trainer.devices must be at most 2, the number that there is. Received: trainer.devices=4." in done.stderr
