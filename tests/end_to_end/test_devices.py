@@ -9,6 +9,8 @@ import pytest
 
 from tests.end_to_end.command_line import REPOSITORY, SMALL
 
+pytestmark = pytest.mark.slow
+
 # TensorFlow, unlike JAX, has no environment variable for virtual devices.
 CODE = """
 import os, sys
@@ -42,7 +44,6 @@ def root(tmp_path_factory):
     return tmp_path_factory.mktemp("root")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_run_on_two_devices_evaluates_as_on_one(backend, root):
     found = []
@@ -59,7 +60,6 @@ def test_run_on_two_devices_evaluates_as_on_one(backend, root):
     assert two["tokens"] == one["tokens"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "hint"), [("tensorflow", "tf.config"), ("jax", "XLA_FLAGS=")])
 def test_run_on_more_devices_than_there_are_fails_and_says_how_many(backend, hint, root):
     done = run(backend, root, 4)

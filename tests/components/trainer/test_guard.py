@@ -187,6 +187,7 @@ def run_training(corpus, folder, policy, poison=(), monkeypatch=None, **settings
     return [{"step": entry["step"], **entry["event"]} for entry in entries if "event" in entry]
 
 
+@pytest.mark.slow
 def test_train_fail_ends_at_the_first_bad_step_and_stores_no_model(corpus, tmp_path, monkeypatch):
     with pytest.raises(FloatingPointError, match=r"must be finite\. Received: nan nats.* at step 3 \(cause: loss\)"):
         run_training(corpus, tmp_path, "fail", {3, 5}, monkeypatch)
@@ -195,6 +196,7 @@ def test_train_fail_ends_at_the_first_bad_step_and_stores_no_model(corpus, tmp_p
     assert {"step": 3, "event": {"cause": "loss", "action": "fail"}} in run_training.entries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["skip", "kick"])
 def test_train_skip_and_kick_go_on_and_log_each_bad_step(corpus, tmp_path, monkeypatch, policy):
     events = run_training(corpus, tmp_path, policy, {2, 3, 7}, monkeypatch)
@@ -204,6 +206,7 @@ def test_train_skip_and_kick_go_on_and_log_each_bad_step(corpus, tmp_path, monke
     assert [entry["nats"] for entry in run_training.entries if "nats" in entry].count(None) == 0
 
 
+@pytest.mark.slow
 def test_train_rollback_restores_the_checkpoint_with_a_lower_rate_then_fails(corpus, tmp_path, monkeypatch):
     with pytest.raises(FloatingPointError, match="at step 6"):
         run_training(
@@ -222,6 +225,7 @@ def test_train_rollback_restores_the_checkpoint_with_a_lower_rate_then_fails(cor
     assert [entry["event"].get("bad_step") for entry in events] == [6, 6, None]
 
 
+@pytest.mark.slow
 def test_train_rollback_once_goes_on_with_the_lower_rate(corpus, tmp_path, monkeypatch):
     poison = {6}
     original = Training.roll_back
@@ -241,6 +245,7 @@ def test_train_rollback_once_goes_on_with_the_lower_rate(corpus, tmp_path, monke
     assert [entry["step"] for entry in reports] == sorted({entry["step"] for entry in reports})
 
 
+@pytest.mark.slow
 def test_train_too_many_skipped_in_a_row_roll_back_and_then_fail(corpus, tmp_path, monkeypatch):
     with pytest.raises(FloatingPointError, match="at step 6"):
         run_training(
@@ -257,6 +262,7 @@ def test_train_too_many_skipped_in_a_row_roll_back_and_then_fail(corpus, tmp_pat
     assert actions == [(3, "rollback"), (4, "skip"), (5, "skip"), (6, "fail")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["fail", "skip", "kick", "rollback"])
 def test_train_learning_rate_of_a_million_ends_as_the_policy_says(corpus, tmp_path, policy):
     optimizer = OptimizerConfig(name="sgd", learning_rate=1e6, schedule="constant")

@@ -303,7 +303,7 @@ def test_trainer_stage_seed_decides_the_weights(tmp_path):
     for run, seed in enumerate((3, 3, 4)):
         output = tmp_path / str(run)
         output.mkdir()
-        settings = TrainerConfig(epochs=1, seed=seed, batch_size=2)
+        settings = TrainerConfig(epochs=1, seed=seed, batch_size=2, diagnostics=False)
         stage = Trainer(model=ModelConfig(units=UNITS, layers=1), trainer=settings)
         inputs = {"transform_graph": tmp_path, "transformed_examples": tmp_path / "lanes"}
         stage.run(inputs, {"model": output}, tmp_path)

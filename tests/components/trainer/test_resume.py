@@ -20,6 +20,8 @@ from components.trainer.training import Training
 from tests.components.trainer.training_process import CONFIG, VOCABULARY, read_corpus
 from tests.testing import stream_of, write_lanes
 
+pytestmark = pytest.mark.slow
+
 SOURCE_ROOT = Path(__file__).resolve().parents[3]
 WALL_TIMES = {"seconds"}
 
@@ -79,7 +81,6 @@ def uninterrupted(tmp_path_factory, lanes):
     return folder
 
 
-@pytest.mark.slow
 def test_train_killed_at_five_steps_ends_as_uninterrupted(tmp_path, lanes, uninterrupted):
     whole = final_arrays(uninterrupted)
     assert whole.step == 30
@@ -100,7 +101,6 @@ def test_train_killed_at_five_steps_ends_as_uninterrupted(tmp_path, lanes, unint
     assert len({json.dumps(entry) for entry in entries}) == len(entries)
 
 
-@pytest.mark.slow
 def test_train_newest_checkpoint_torn_at_any_byte_falls_back_and_ends_as_uninterrupted(tmp_path, lanes, uninterrupted):
     whole = final_arrays(uninterrupted)
     killed = start(tmp_path / "killed", lanes)
