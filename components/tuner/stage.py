@@ -176,13 +176,14 @@ def _locked(workspace: Path) -> Iterator[None]:
     workspace.mkdir(parents=True, exist_ok=True)
     lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"Tuner: one process at a time may search in a root. Received: {workspace}, which another one is "
+                "using. Wait for it, or give another --root."
+            ) from error
         yield
-    except BlockingIOError as error:
-        raise RuntimeError(
-            f"Tuner: one process at a time may search in a root. Received: {workspace}, which another one is using. "
-            "Wait for it, or give another --root."
-        ) from error
     finally:
         os.close(lock)
 
