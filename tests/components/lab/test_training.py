@@ -48,11 +48,11 @@ def test_bias_influence_equals_the_products_of_jacobians(activation):
 @pytest.mark.slow
 def test_bias_sigmoid_is_all_positive_fades_by_a_quarter_and_learns_later():
     tanh, sigmoid = range(2)
-    figures = bias.measure(seed=0, units=16, epochs=6, characters=3000, lags=6)
+    figures = bias.measure(seed=0, units=32, epochs=20, characters=8000, lags=6)
     assert abs(figures.mean[tanh]) < 0.1 < 0.4 < figures.mean[sigmoid]
     assert (figures.influence[sigmoid] <= 0.25 ** np.arange(6) * 1.0001).all()  # W is orthogonal: ‖W‖ = 1
     assert figures.influence[tanh, -1] > 10 * figures.influence[sigmoid, -1]
-    assert figures.train[tanh, -1] < figures.train[sigmoid, -1]
+    assert figures.train[tanh, -1] < figures.train[sigmoid, -1] - 0.1
 
 
 @pytest.mark.parametrize("k2", [1, 2, 4, 5])
