@@ -11,8 +11,7 @@ from typing import Any
 
 from keras import ops
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_KEY_PARITY = 0x1BD11BDA
+from custom_layers.random_bits import threefry_2x32
 
 
 def random_uniform(key_high: Any, key_low: Any, position: Any) -> Any:
@@ -63,22 +62,6 @@ def random_normal(shape: Sequence[int], seed: int, step: Any, stream: int) -> An
         (ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") + 0.5) * 2.0**-24 for bits in (high, low)
     )
     return ops.sqrt(-2.0 * ops.log(u)) * ops.cos(2.0 * math.pi * v)
-
-
-def threefry_2x32(key_high: Any, key_low: Any, counter_high: Any, counter_low: Any) -> tuple[Any, Any]:
-    """The Threefry-2x32 block cipher with 20 rounds, on uint32 arrays of one shape."""
-    parity = ops.bitwise_xor(ops.bitwise_xor(key_high, key_low), ops.cast(_KEY_PARITY, "uint32"))
-    keys = (key_high, key_low, parity)
-    x, y = counter_high + keys[0], counter_low + keys[1]
-    for block in range(5):
-        for rotation in _ROTATIONS[block % 2]:
-            x = x + y
-            left = ops.left_shift(y, ops.cast(rotation, "uint32"))
-            right = ops.right_shift(y, ops.cast(32 - rotation, "uint32"))
-            y = ops.bitwise_xor(ops.bitwise_or(left, right), x)
-        x = x + keys[(block + 1) % 3]
-        y = y + keys[(block + 2) % 3] + ops.cast(block + 1, "uint32")
-    return x, y
 
 
 def sample(logits: Any, uniform: Any, temperature: Any, top_k: Any, top_p: Any) -> Any:

@@ -383,8 +383,8 @@ class Config(Section):
                 f"{window}); received {length}"
             )
         warmup = self.trainer.length_warmup
-        if warmup is not None and warmup.length > interval:
-            raise ValueError(f"trainer.length_warmup.length must be at most {interval}; received {warmup.length}")
+        if warmup is not None and warmup.length >= interval:
+            raise ValueError(f"trainer.length_warmup.length must be below {interval}; received {warmup.length}")
         if warmup is not None and length not in (None, interval):
             raise ValueError(f"trainer.length_warmup needs truncation_length = update_interval; received {length}")
         return self

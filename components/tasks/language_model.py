@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from custom_layers import SpectralRadius, TiedReadout, TokenEmbedding, VanillaRNN, checks
+from custom_layers import Dropout, SpectralRadius, TiedReadout, TokenEmbedding, VanillaRNN, checks
 from pipeline.config import ModelConfig
 
 ARCHITECTURE = "model.json"
@@ -122,8 +122,8 @@ class LanguageModel(keras.Model):
             )
             for layer in range(self.num_layers)
         ]
-        self.drop_input = keras.layers.Dropout(self.input_dropout, seed=free_seed + 1, dtype=self.dtype_policy)
-        self.drop_output = keras.layers.Dropout(self.output_dropout, seed=free_seed + 2, dtype=self.dtype_policy)
+        self.drop_input = Dropout(self.input_dropout, seed=free_seed + 1, dtype=self.dtype_policy)
+        self.drop_output = Dropout(self.output_dropout, seed=free_seed + 2, dtype=self.dtype_policy)
         width = x_width = self.embedding or self.vocabulary_size
         for recurrent in self.recurrent_layers:
             recurrent.build((None, None, width))

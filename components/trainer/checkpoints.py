@@ -40,19 +40,24 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     values: Mapping[str, Any]
 
+    def is_finite(self) -> bool:
+        """Whether all weights, and what belongs to them, are finite numbers (states and figures need not be)."""
+        weights = (array for name, array in self.arrays.items() if name.startswith("variable."))
+        return all(np.isfinite(array).all() for array in weights if array.dtype.kind == "f")
+
 
 class DamagedCheckpoint(ValueError):
     """A file is not what was written: torn, changed, or of another program."""
 
 
-def encode(checkpoint: Checkpoint) -> bytes:
-    """A checkpoint as the bytes of its file."""
+def encode(checkpoint: Checkpoint) -> tuple[bytes, memoryview]:
+    """A checkpoint as the bytes of its file: the line with the checksum, and the rest."""
     buffer = io.BytesIO()
     np.savez(buffer, **checkpoint.arrays)  # type: ignore[arg-type] # numpy's stub takes the keywords for its own
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(_VALUES, json.dumps({"step": checkpoint.step, **checkpoint.values}))
-    payload = buffer.getvalue()
-    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+    payload = buffer.getbuffer()
+    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n", payload
 
 
 def decode(content: bytes) -> Checkpoint:
@@ -89,16 +94,7 @@ class CheckpointStore:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
-        try:
-            # Freed by the system when the process ends, however it does.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise RuntimeError(
-                f"Trainer: one process at a time may train with the checkpoints of a root. Received: {self.folder}, "
-                "which another one is using. Wait for it, or give another --root."
-            ) from error
+        self._lock = lock(self.folder)
         for torn in self.folder.glob(".*.tmp"):  # a process died while it wrote them
             torn.unlink()
         return self
@@ -118,7 +114,8 @@ class CheckpointStore:
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             with temporary.open("wb") as file:
-                file.write(encode(checkpoint))
+                for piece in encode(checkpoint):
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -144,8 +141,13 @@ class CheckpointStore:
                 checkpoint = decode(path.read_bytes())
             except DamagedCheckpoint as error:
                 damaged.append(path)
-                note(f"Trainer: the checkpoint {path} is damaged ({error}); falling back to the one before.")
+                note(f"Trainer: the checkpoint {path} is damaged ({error}); looking at the one before.")
                 continue
+            except OSError as error:
+                raise RuntimeError(
+                    f"Trainer: checkpoints must be readable. Received: {path} ({error.strerror}). Make it readable, or "
+                    "move it away to go on from the one before."
+                ) from error
             for bad in damaged:
                 bad.unlink()
             return checkpoint
@@ -156,17 +158,40 @@ class CheckpointStore:
             )
         return None
 
-    def clear(self) -> None:
-        """Removes every checkpoint, to train anew."""
-        for path in self.files():
-            path.unlink()
+
+def lock(folder: Path) -> int:
+    """Takes the lock of a folder of checkpoints; it is freed when the descriptor is closed, or the process ends.
+
+    Raises:
+        RuntimeError: Another process has it.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise RuntimeError(
+            "Trainer: one process at a time may train with the checkpoints of a root. Received: "
+            f"{folder}, which another one is using. Wait for it, or give another --root."
+        ) from error
+    return descriptor
 
 
 def remove(folder: Path) -> None:
-    """Removes the folder of a training that is done, and the folder around it if nothing else is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    """Removes the folder of a training that is done, and the folder around it if nothing else is there.
+
+    Raises:
+        RuntimeError: Another process is training there.
+    """
+    if not folder.is_dir():
+        return
+    descriptor = lock(folder)
+    try:
+        shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

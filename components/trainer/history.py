@@ -44,8 +44,18 @@ class History:
         return self._file.seek(0, os.SEEK_END)
 
     def cut(self, position: int) -> None:
-        """Removes what was written after `position`."""
+        """Removes what was written after `position`.
+
+        Raises:
+            ValueError: There is less than that.
+        """
         self._file.flush()
+        size = self._file.seek(0, os.SEEK_END)
+        if size < position:
+            raise ValueError(
+                f"Trainer: the history must be as long as its checkpoint says, {position} bytes. Received: {self.path} "
+                f"of {size} bytes. Restore it, or begin anew: --force trainer."
+            )
         self._file.truncate(position)
         self._file.seek(position)
 

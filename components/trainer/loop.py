@@ -75,8 +75,8 @@ def train(
                             saver.save()
                         if stop.received is not None:
                             progress.note(
-                                f"Stopped by {stop.received.name} after step {training.step}. The same command goes on "
-                                f"from step {saver.saved_step}."
+                                f"Stopped by {stop.received.name} after step {training.step}. The same command goes on from "
+                                f"step {saver.saved_step} (without --force)."
                             )
                             raise stop.exception()
                 except RollBack as bad:
@@ -86,6 +86,8 @@ def train(
                         _show(history.path, workspace, config)
                     raise
             saver.save()
+            if stop.received is not None:
+                raise stop.exception()
         training.finish()
         language_model.save(model, output)
         (output / "history.jsonl").write_bytes(history.path.read_bytes())
@@ -127,9 +129,6 @@ class _Saver:
     def resume(self) -> int | None:
         """Goes on with the newest checkpoint, or begins anew with a first one; returns the step resumed from."""
         found = self._store.newest(self._note)
-        if found is not None and found.values["over"] and found.values["settings"] != self._settings:
-            self._store.clear()  # a training that is done, and whose files nobody came to remove
-            found = None
         if found is None:
             self._training.begin()
             self.save()
@@ -148,10 +147,10 @@ class _Saver:
         )
 
     def save(self) -> None:
-        """Writes a checkpoint, unless the last step was bad: going back to it would be of no use."""
+        """Writes a checkpoint, unless the last step was bad or its update was: going back to it would be of no use."""
         self._training.read_results()
-        if self._training.bad.in_a_row == 0:
-            checkpoint = self._training.checkpoint()
+        checkpoint = self._training.checkpoint()
+        if self._training.bad.in_a_row == 0 and checkpoint.is_finite():
             values = {**checkpoint.values, "settings": self._settings}
             self._store.save(Checkpoint(checkpoint.step, checkpoint.arrays, values))
             self.saved_step = checkpoint.step

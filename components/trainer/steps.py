@@ -33,11 +33,13 @@ class Steps(Protocol):
         context: Positions at the beginning of each window that are read and propagated through, and not learnt from:
             k2 - k1. The states to carry are those after the other positions.
         timesteps: Of the longest window, k2.
+        whole_epoch: Steps of an epoch in which no update is shortened.
     """
 
     batch_size: int
     context: int
     timesteps: int
+    whole_epoch: int
 
     def count(self, epoch: int) -> int:
         """Steps of an epoch, 1 … ."""
@@ -78,18 +80,19 @@ class LaneSteps:
         self.context = (truncation_length or self._interval) - self._interval
         self.timesteps = self._interval + self.context
         self._stages: list[tuple[int, int]] = [] if warmup is None else _stages(warmup, self._interval)
-        self._whole = sum(-(-length // self._interval) for length in reader.group_lengths)
+        self.whole_epoch = sum(-(-length // self._interval) for length in reader.group_lengths)
+        self._totals = [0]  # steps before each epoch, as long as updates are shorter
 
     def count(self, epoch: int) -> int:
         return self.total(epoch) - self.total(epoch - 1)
 
     def total(self, epochs: int) -> int:
-        first = 0
-        for epoch in range(epochs):
-            if self._length(first) == self._interval:
-                return first + (epochs - epoch) * self._whole
-            first += sum(1 for _ in self._spans(first))
-        return first
+        while len(self._totals) <= epochs:
+            last = self._totals[-1]
+            if self._length(last) == self._interval:
+                return last + (epochs - len(self._totals) + 1) * self.whole_epoch
+            self._totals.append(last + sum(1 for _ in self._spans(last)))
+        return self._totals[epochs]
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
         spans, again = itertools.tee(itertools.islice(self._spans(self.total(epoch - 1)), first, None))
@@ -137,13 +140,13 @@ class ExampleSteps:
         self._end = end
         self._seed = seed
         self.timesteps = int(reader.lengths.max()) + 1
-        self._count = reader.batch_count(batch_size)
+        self.whole_epoch = reader.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:
-        return self._count
+        return self.whole_epoch
 
     def total(self, epochs: int) -> int:
-        return epochs * self._count
+        return epochs * self.whole_epoch
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
         # Seeds of one epoch and the next have nothing in common.

@@ -81,7 +81,7 @@ class Training:
         self.total_steps = steps.total(config.epochs)
         self._optimizer = make_optimizer(optimizer)
         update = Update(
-            learning_rate(optimizer, steps.count(config.epochs), self.total_steps),
+            learning_rate(optimizer, steps.whole_epoch, self.total_steps),
             clipvalue=optimizer.clipvalue,
             clipnorm=optimizer.clipnorm,
             global_clipnorm=optimizer.global_clipnorm,
@@ -99,6 +99,7 @@ class Training:
         self._weights_before: dict[str, np.ndarray] = {}  # the last update of an epoch that is evaluated
         self.step, self.epoch, self.index = 0, 1, 0
         self.over = False
+        self._stopped = False  # by `patience`
         self.best = math.inf
         self.bad = BadSteps(config.nan_policy, config.bad_steps)
         self.scale = 1.0
@@ -166,8 +167,8 @@ class Training:
         if event.action == "fail":
             raise FloatingPointError(
                 f"Trainer: loss, gradients and states must be finite. Received: {received} at step {event.step} "
-                f"(cause: {event.cause}). Lower trainer.optimizer.learning_rate, clip the gradients "
-                "(trainer.optimizer.global_clipnorm), or choose another trainer.nan_policy."
+                f"(cause: {event.cause}). Go on with another trainer.nan_policy, or begin anew (--force trainer): Lower "
+                "trainer.optimizer.learning_rate, or clip the gradients (trainer.optimizer.global_clipnorm)."
             )
 
     def _report(self) -> None:
@@ -198,7 +199,7 @@ class Training:
         patience = self._config.patience
         if patience is not None and self._evaluations_since_best >= patience and not last:
             self._progress.note(f"No best for {patience} evaluations: the training ends.")
-            last = True
+            last = self._stopped = True
         self.over = last
         self.epoch, self.index = self.epoch + 1, 0
 
@@ -256,7 +257,8 @@ class Training:
     def _averaged_weights(self) -> Iterator[None]:
         """Inside, the model's Keras variables are up to date; they are averages if those are kept."""
         self._update.sync()
-        if self._config.optimizer.ema is None:
+        # Before the first update there is nothing averaged.
+        if self._config.optimizer.ema is None or not int(ops.convert_to_numpy(self._optimizer.iterations)):
             yield
             return
         variables = self._model.trainable_variables
@@ -287,7 +289,7 @@ class Training:
         values = {
             "epoch": self.epoch,
             "index": self.index,
-            "over": self.over,
+            "stopped": self._stopped,
             "best": None if math.isinf(self.best) else self.best,
             "evaluations_since_best": self._evaluations_since_best,
             "scale": self.scale,
@@ -320,7 +322,10 @@ class Training:
         self._states = [ops.cast(state, self._model.compute_dtype) for state in _group(arrays, "state")]
         self._best_weights = _group(arrays, "best")
         self._results, self._figures = [], arrays["figures"].tolist()
-        self.step, self.epoch, self.index, self.over = checkpoint.step, values["epoch"], values["index"], values["over"]
+        self.step, self.epoch, self.index = checkpoint.step, values["epoch"], values["index"]
+        # The number of epochs may have changed on the way; one that was begun is finished, so that it is evaluated.
+        ended = self.index == 0 and self.epoch > self._config.epochs and bool(_group(arrays, "best"))
+        self.over = ended or values["stopped"]
         self.best = math.inf if values["best"] is None else values["best"]
         self._evaluations_since_best = values["evaluations_since_best"]
         self.scale, self.bad.rollbacks, self.bad.in_a_row = values["scale"], values["rollbacks"], 0

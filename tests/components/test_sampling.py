@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from components.sampling import random_uniform, sample, threefry_2x32
+from components.sampling import random_normal, random_uniform, sample
+from custom_layers.random_bits import threefry_2x32
 from tests.testing import to_numpy
 
 
@@ -216,3 +217,24 @@ def test_sample_rows_use_their_own_controls():
     assert together.tolist() == alone
     assert len(set(alone)) > 1
     assert together.dtype == np.int32
+
+
+# ---- Normal numbers -------------------------------------------------------------------------------------------------
+
+
+def test_random_normal_has_the_moments_of_a_standard_normal():
+    x = to_numpy(random_normal((300, 401), 7, np.uint32(3), 1)).astype("float64")
+
+    assert x.shape == (300, 401)
+    for power, expected in ((1, 0), (2, 1), (3, 0), (4, 3)):
+        assert (x**power).mean() == pytest.approx(expected, abs=0.05)
+    assert abs(np.corrcoef(x[:-1].ravel(), x[1:].ravel())[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("other", [(8, 3, 1), (7, 4, 1), (7, 3, 2)])
+def test_random_normal_is_decided_by_seed_step_and_stream(other):
+    def draw(seed, step, stream):
+        return to_numpy(random_normal((50, 40), seed, np.uint32(step), stream))
+
+    np.testing.assert_array_equal(draw(7, 3, 1), draw(7, 3, 1))
+    assert abs(np.corrcoef(draw(7, 3, 1).ravel(), draw(*other).ravel())[0, 1]) < 0.08

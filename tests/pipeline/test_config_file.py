@@ -159,7 +159,7 @@ def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Pat
             "trainer.truncation_length=32",
             ["trainer.truncation_length must be at least trainer.update_interval (here transform.window_length=64)"],
         ),
-        ("trainer.length_warmup={length: 128, steps: 9}", ["trainer.length_warmup.length must be at most 64"]),
+        ("trainer.length_warmup={length: 64, steps: 9}", ["trainer.length_warmup.length must be below 64"]),
         (
             "trainer={truncation_length: 80, length_warmup: {steps: 9}}",
             ["trainer.length_warmup needs truncation_length = update_interval; received 80"],

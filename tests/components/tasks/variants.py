@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from components.tasks.language_model import LanguageModel
+from custom_layers import Dropout
 from tests.testing import Array, random_model, to_numpy
 
 BATCH, TIMESTEPS, VOCABULARY, UNITS = 3, 8, 6, 5
@@ -70,21 +71,28 @@ def next_masks(model: LanguageModel, batch: int, timesteps: int, run: Any = lamb
         return made
 
     generators = {
-        "input": copy(model.drop_input.seed_generator),
+        "input": copy(model.drop_input.seed_generator) if model.input_dropout else None,
         "recurrent": [copy(layer.cell.seed_generator) for layer in model.recurrent_layers],
-        "output": copy(model.drop_output.seed_generator),
+        "output": copy(model.drop_output.seed_generator) if model.output_dropout else None,
     }
 
     def draw() -> Any:
         full = ones(model, batch, timesteps)
-        drop = keras.random.dropout
+
+        def drop(mask: Any, rate: float, generator: keras.random.SeedGenerator) -> Any:
+            if not rate:
+                return mask
+            layer = Dropout(rate)
+            layer.seed_generator = generator
+            return layer(mask, training=True)
+
         return {
-            "input": [drop(mask, model.input_dropout, seed=generators["input"]) for mask in full["input"]],
+            "input": [drop(mask, model.input_dropout, generators["input"]) for mask in full["input"]],
             "recurrent": [
-                drop(mask, model.recurrent_dropout, seed=generator)
+                keras.random.dropout(mask, model.recurrent_dropout, seed=generator)
                 for mask, generator in zip(full["recurrent"], generators["recurrent"], strict=True)
             ],
-            "output": drop(full["output"], model.output_dropout, seed=generators["output"]),
+            "output": drop(full["output"], model.output_dropout, generators["output"]),
         }
 
     return keras.tree.map_structure(to_numpy, run(draw))

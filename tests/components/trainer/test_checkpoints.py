@@ -31,11 +31,11 @@ def assert_equal(one, other):
 
 
 def test_decode_of_encode_is_the_same_bit_for_bit():
-    assert_equal(decode(encode(sample())), sample())
+    assert_equal(decode(b"".join(encode(sample()))), sample())
 
 
 def test_decode_any_truncation_is_refused():
-    content = encode(sample())
+    content = b"".join(encode(sample()))
 
     for length in range(0, len(content), 7):
         with pytest.raises(DamagedCheckpoint):
@@ -44,7 +44,7 @@ def test_decode_any_truncation_is_refused():
 
 
 def test_decode_any_changed_byte_is_refused():
-    content = encode(sample())
+    content = b"".join(encode(sample()))
 
     for place in np.random.default_rng(3).integers(0, len(content), 50).tolist():
         changed = bytearray(content)
@@ -139,6 +139,21 @@ def test_store_of_another_living_process_is_refused_and_of_a_dead_one_not(tmp_pa
 
     with CheckpointStore(tmp_path, keep=2) as store:
         assert store.newest(pytest.fail) is None
+
+
+def test_remove_of_a_folder_in_use_is_refused(tmp_path):
+    with CheckpointStore(tmp_path / "work", keep=2) as store:
+        path = store.save(sample())
+        with pytest.raises(RuntimeError, match="one process at a time may train"):
+            checkpoints.remove(tmp_path / "work")
+        assert path.exists()
+
+
+def test_is_finite_looks_at_the_variables_alone():
+    good = sample()
+    assert good.is_finite()  # its state is not
+    bad = Checkpoint(1, {**good.arrays, "variable.0": np.asarray([1.0, np.inf])}, {})
+    assert not bad.is_finite()
 
 
 def test_remove_takes_the_folder_and_an_empty_parent(tmp_path):

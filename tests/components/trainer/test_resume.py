@@ -13,7 +13,7 @@ import pytest
 
 from components.tasks import language_model
 from components.tasks.language_model import LanguageModel
-from components.trainer import resume
+from components.trainer import checkpoints, resume
 from components.trainer.checkpoints import decode
 from components.trainer.loop import train
 from components.trainer.training import Training
@@ -197,13 +197,56 @@ def test_train_settings_that_may_change_are_told_and_gone_on_with(stopped, lanes
     assert series(stopped / "output")[-1]["epoch"] == 4
 
 
-def test_train_done_before_with_other_settings_begins_anew(tmp_path, lanes, uninterrupted):
-    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)  # its checkpoints stay: nobody published its output
+def test_train_done_before_with_other_settings_is_refused_and_kept(tmp_path, lanes, uninterrupted):
+    shutil.copytree(uninterrupted / "work", tmp_path / "work")  # its checkpoints stay: nobody published its output
+    before = sorted(path.name for path in (tmp_path / "work").iterdir())
 
-    outcome = train_here(tmp_path, lanes, {"a": 2})
+    with pytest.raises(ValueError, match="must keep its settings"):
+        train_here(tmp_path, lanes, {"a": 2})
 
-    assert outcome.resumed_from_step is None
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == before
+
+
+def test_train_done_before_with_more_epochs_goes_on(tmp_path, lanes, uninterrupted):
+    shutil.copytree(uninterrupted / "work", tmp_path / "work")
+    longer = CONFIG.model_copy(update={"epochs": 4})
+
+    outcome = train_here(tmp_path, lanes, {"a": 1, "trainer": {"epochs": 4}}, longer)
+
+    assert (outcome.resumed_from_step, outcome.steps) == (30, 40)
+
+
+def test_train_epochs_lowered_to_what_is_done_ends_there(tmp_path, lanes, uninterrupted):
+    shutil.copytree(uninterrupted / "work", tmp_path / "work")
+    shorter = CONFIG.model_copy(update={"epochs": 2})
+
+    outcome = train_here(tmp_path, lanes, {"a": 1, "trainer": {"epochs": 2}}, shorter)
+
+    assert outcome.steps == 30
     assert series(tmp_path / "output") == series(uninterrupted / "output")
+
+
+def test_train_history_lost_is_refused_before_any_step(stopped, lanes):
+    (stopped / "work" / "history.jsonl").unlink()
+
+    with pytest.raises(
+        ValueError, match=r"history must be as long as its checkpoint says.*of 0 bytes.*--force trainer"
+    ):
+        train_here(stopped, lanes, {"a": 1, "trainer": {"epochs": 3}})
+
+
+def test_train_signal_while_the_last_checkpoint_is_written_stops(tmp_path, lanes, monkeypatch):
+    save = checkpoints.CheckpointStore.save
+
+    def interrupted(store, checkpoint):
+        if checkpoint.step == 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return save(store, checkpoint)
+
+    monkeypatch.setattr(checkpoints.CheckpointStore, "save", interrupted)
+    with pytest.raises(SystemExit):
+        train_here(tmp_path, lanes)
+    assert final_arrays(tmp_path).step == 30
 
 
 def test_train_done_before_with_the_same_settings_is_written_again(tmp_path, lanes, uninterrupted):
