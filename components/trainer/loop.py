@@ -75,8 +75,8 @@ def train(
                             saver.save()
                         if stop.received is not None:
                             progress.note(
-                                f"Stopped by {stop.received.name} after step {training.step}. The same command goes on from "
-                                f"step {saver.saved_step} (without --force)."
+                                f"Stopped by {stop.received.name} after step {training.step}. The same command, "
+                                f"without --force, goes on from step {saver.saved_step}."
                             )
                             raise stop.exception()
                 except RollBack as bad:

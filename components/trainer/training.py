@@ -167,8 +167,8 @@ class Training:
         if event.action == "fail":
             raise FloatingPointError(
                 f"Trainer: loss, gradients and states must be finite. Received: {received} at step {event.step} "
-                f"(cause: {event.cause}). Go on with another trainer.nan_policy, or begin anew (--force trainer): Lower "
-                "trainer.optimizer.learning_rate, or clip the gradients (trainer.optimizer.global_clipnorm)."
+                f"(cause: {event.cause}). Go on with another trainer.nan_policy, or begin anew (--force trainer): "
+                "Lower trainer.optimizer.learning_rate, or clip the gradients (trainer.optimizer.global_clipnorm)."
             )
 
     def _report(self) -> None:

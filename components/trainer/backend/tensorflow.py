@@ -78,7 +78,9 @@ class TrainStep:
             The states to carry to the next window, and the report.
         """
         arrays = Window(*map(tf.constant, window))
-        return self._compiled(arrays, list(states), tf.constant(step), tf.constant(scale, tf.float32))
+        # As arrays: TensorFlow keeps a tensor for every Python number that it was ever given.
+        numbers = tf.constant(np.asarray(step, np.int32)), tf.constant(np.asarray(scale, np.float32))
+        return self._compiled(arrays, list(states), *numbers)
 
     def _step(
         self, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor

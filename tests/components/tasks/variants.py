@@ -70,29 +70,26 @@ def next_masks(model: LanguageModel, batch: int, timesteps: int, run: Any = lamb
         made.state.assign(generator.state)
         return made
 
+    def copied(layer: Dropout) -> Dropout:
+        made = Dropout(layer.rate, seed=0)
+        if layer.rate:
+            made.seed_generator.state.assign(layer.seed_generator.state)
+        return made
+
+    drop = {"input": copied(model.drop_input), "output": copied(model.drop_output)}
     generators = {
-        "input": copy(model.drop_input.seed_generator) if model.input_dropout else None,
         "recurrent": [copy(layer.cell.seed_generator) for layer in model.recurrent_layers],
-        "output": copy(model.drop_output.seed_generator) if model.output_dropout else None,
     }
 
     def draw() -> Any:
         full = ones(model, batch, timesteps)
-
-        def drop(mask: Any, rate: float, generator: keras.random.SeedGenerator) -> Any:
-            if not rate:
-                return mask
-            layer = Dropout(rate)
-            layer.seed_generator = generator
-            return layer(mask, training=True)
-
         return {
-            "input": [drop(mask, model.input_dropout, generators["input"]) for mask in full["input"]],
+            "input": [drop["input"](mask, training=True) for mask in full["input"]],
             "recurrent": [
                 keras.random.dropout(mask, model.recurrent_dropout, seed=generator)
                 for mask, generator in zip(full["recurrent"], generators["recurrent"], strict=True)
             ],
-            "output": drop(full["output"], model.output_dropout, generators["output"]),
+            "output": drop["output"](full["output"], training=True),
         }
 
     return keras.tree.map_structure(to_numpy, run(draw))

@@ -307,6 +307,7 @@ def test_trainer_stage_seed_decides_the_weights(tmp_path):
         stage = Trainer(model=ModelConfig(units=UNITS, layers=1), trainer=settings)
         inputs = {"transform_graph": tmp_path, "transformed_examples": tmp_path / "lanes"}
         stage.run(inputs, {"model": output}, tmp_path)
+        stage.forget(tmp_path)
         weights.append(language_model.load(output).get_weights())
 
     first, again, other = weights
