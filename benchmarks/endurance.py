@@ -32,10 +32,11 @@ def endure(lanes: dict[str, Path], steps: int, work: Path) -> dict[str, Any]:
     import keras
 
     from components.tasks.language_model import LanguageModel
-    from components.trainer.checkpoints import remove
+    from components.trainer.checkpoints import ONE_AT_A_TIME
     from components.trainer.corpus import read_corpus
     from components.trainer.loop import train
     from components.trainer.training import Training
+    from components.workspace import remove
     from pipeline.trainer_config import OptimizerConfig, TrainerConfig
 
     # 8 timesteps a step: steps are small and many.
@@ -66,7 +67,7 @@ def endure(lanes: dict[str, Path], steps: int, work: Path) -> dict[str, Any]:
     outcome = train(model, corpus, config, output, workspace)
     seconds = time.perf_counter() - started
     kept = sorted(path.name for path in workspace.iterdir())
-    remove(workspace)
+    remove(workspace, ONE_AT_A_TIME)
     warm = [size for step, size in memory if step > outcome.steps // 10]
     quarter = len(warm) // 4
     first, last = sum(warm[:quarter]) / quarter, sum(warm[-quarter:]) / quarter

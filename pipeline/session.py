@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import NotBlessed, Refused
+from pipeline.files import sync_folder
 from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact
 from pipeline.stage import Stage
@@ -168,17 +169,9 @@ def _publish(folder: Path, final: Path, record: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     final.parent.mkdir(exist_ok=True)
-    _sync(folder)
+    sync_folder(folder)
     folder.rename(final)
-    _sync(final.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(final.parent)
 
 
 def execution_folders(root: Path) -> list[Path]:

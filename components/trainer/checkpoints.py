@@ -6,12 +6,11 @@ step-000000001234.ckpt      a line `checkpoint 1 sha256 <hex>`, then what the di
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import io
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from components.workspace import locked
+from pipeline.files import sync_folder
+
+ONE_AT_A_TIME = "Trainer: one process at a time may train with the checkpoints of a root"
 _MAGIC = b"checkpoint 1 sha256 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1
 _VALUES = "values.json"
@@ -93,16 +96,17 @@ class CheckpointStore:
         self._keep = keep
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = lock(self.folder)
-        for torn in self.folder.glob(".*.tmp"):  # a process died while it wrote them
-            torn.unlink()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.folder, ONE_AT_A_TIME))
+            for torn in self.folder.glob(".*.tmp"):  # a process died while it wrote them
+                torn.unlink()
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os.close(self._lock)
+        self._lock.close()
 
     def files(self) -> list[Path]:
         """The checkpoints' files, oldest first."""
@@ -157,47 +161,3 @@ class CheckpointStore:
                 f"{len(damaged)} are damaged. Delete the folder to train anew."
             )
         return None
-
-
-def lock(folder: Path) -> int:
-    """Takes the lock of a folder of checkpoints; it is freed when the descriptor is closed, or the process ends.
-
-    Raises:
-        RuntimeError: Another process has it.
-    """
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise RuntimeError(
-            "Trainer: one process at a time may train with the checkpoints of a root. Received: "
-            f"{folder}, which another one is using. Wait for it, or give another --root."
-        ) from error
-    return descriptor
-
-
-def remove(folder: Path) -> None:
-    """Removes the folder of a training that is done, and the folder around it if nothing else is there.
-
-    Raises:
-        RuntimeError: Another process is training there.
-    """
-    if not folder.is_dir():
-        return
-    descriptor = lock(folder)
-    try:
-        shutil.rmtree(folder)
-        if not any(folder.parent.iterdir()):
-            folder.parent.rmdir()
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes sure that a new or renamed file in a folder outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

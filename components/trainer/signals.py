@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
-_EXIT_CODE_OF_SIGTERM = 128 + signal.SIGTERM
+EXIT_CODE_OF_SIGTERM = 128 + signal.SIGTERM
 
 
 class StopRequest:
@@ -19,7 +19,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread only; elsewhere whoever started the thread has to stop it.
@@ -40,11 +40,11 @@ class StopRequest:
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # what signal.signal returned, it takes
+            signal.signal(number, handler)
         self._before.clear()
 
     def exception(self) -> BaseException:
         """What ends the program as the signal would have: KeyboardInterrupt, or SystemExit with 143."""
         if self.received is signal.SIGINT:
             return KeyboardInterrupt()
-        return SystemExit(_EXIT_CODE_OF_SIGTERM)
+        return SystemExit(EXIT_CODE_OF_SIGTERM)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from components.native_logs import import_quietly
+from components.workspace import remove
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig
 from pipeline.fingerprint import digest_folder
@@ -40,9 +41,9 @@ class Trainer(Stage):
         return root / "checkpoints" / self.stage_name()
 
     def forget(self, root: Path) -> None:
-        from components.trainer.checkpoints import remove
+        from components.trainer.checkpoints import ONE_AT_A_TIME
 
-        remove(self.workspace(root))
+        remove(self.workspace(root), ONE_AT_A_TIME)
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         outcome = self.train(inputs, outputs["model"], root)

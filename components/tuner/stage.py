@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +16,7 @@ from components.transform.bpe import trainer_version
 from components.transform.stage import Transform
 from components.tuner import trials
 from components.tuner.trials import Trial, best_of, candidate
+from components.workspace import LOCK, locked, remove
 from pipeline.artifacts import Artifact, Examples, HyperParameters
 from pipeline.config import Config
 from pipeline.config_file import dump_config
@@ -25,7 +24,8 @@ from pipeline.fingerprint import digest_folder
 from pipeline.stage import Stage
 from pipeline.tuner_config import SEARCHED_SECTIONS, TunerConfig, is_integer
 
-_TRIALS, _SETTINGS, _LOCK = "trials.jsonl", "settings.json", "lock"
+_TRIALS, _SETTINGS = "trials.jsonl", "settings.json"
+_ONE_AT_A_TIME = "Tuner: one process at a time may search in a root"
 # They say how long to search and how to save, not what a trial is.
 _MAY_CHANGE = {
     "tuner.trials",
@@ -70,9 +70,7 @@ class Tuner(Stage):
         return root / "checkpoints" / self.stage_name()
 
     def forget(self, root: Path) -> None:
-        from components.trainer.checkpoints import remove
-
-        remove(self.workspace(root))
+        remove(self.workspace(root), _ONE_AT_A_TIME)
 
     def configured(self, config: Config, outputs: Mapping[str, Path]) -> Config:
         best = best_of(trials.read(outputs["best_hyperparameters"] / _TRIALS))
@@ -92,7 +90,7 @@ class Tuner(Stage):
         tuner, workspace = self._section(), self.workspace(root)
         inputs_digest = {key: digest_folder(path) for key, path in inputs.items()}
         settings = {**self.settings(), "inputs": inputs_digest, **self.environment(root)}
-        with _locked(workspace), StopRequest() as stop:
+        with locked(workspace, _ONE_AT_A_TIME), StopRequest() as stop:
             known = _go_on(workspace, settings, tuner.trials)
             if known:
                 console.print(f"Going on after trial {len(known)} of {tuner.trials}.", markup=False)
@@ -158,34 +156,12 @@ def _go_on(workspace: Path, settings: Mapping[str, Any], number: int) -> list[Tr
             )
         if different:  # a search that is done, and whose files nobody came to remove
             known = []
-            for path in set(workspace.iterdir()) - {workspace / _LOCK}:
+            for path in set(workspace.iterdir()) - {workspace / LOCK}:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     temporary = file.with_suffix(".tmp")
     temporary.write_text(json.dumps(settings, indent=2), "utf-8")
     temporary.replace(file)
     return known[:number]
-
-
-@contextlib.contextmanager
-def _locked(workspace: Path) -> Iterator[None]:
-    """Makes the folder, for this process alone.
-
-    Raises:
-        RuntimeError: Another process is searching with it.
-    """
-    workspace.mkdir(parents=True, exist_ok=True)
-    lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(
-                f"Tuner: one process at a time may search in a root. Received: {workspace}, which another one is "
-                "using. Wait for it, or give another --root."
-            ) from error
-        yield
-    finally:
-        os.close(lock)
 
 
 def _optuna_version() -> str:

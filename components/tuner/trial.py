@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, BinaryIO
 
+from components.trainer.signals import EXIT_CODE_OF_SIGTERM
 from components.trainer.stage import Trainer
 from components.transform.stage import Transform
 from pipeline.config import Config
@@ -29,7 +30,6 @@ from pipeline.fingerprint import hash_ingredients
 from pipeline.stage import Stage
 
 GO_ON, STOP = b"go on\n", b"stop\n"
-_EXIT_CODE_OF_SIGTERM = 128 + signal.SIGTERM
 
 
 class Pruned(Exception):
@@ -53,7 +53,7 @@ class Channel:
         for line in answers:
             self._answers.put(line)
         # At once, and not only at the next evaluation: the next process for this trial must find its folder free.
-        os._exit(_EXIT_CODE_OF_SIGTERM)
+        os._exit(EXIT_CODE_OF_SIGTERM)
 
     def report(self, **message: Any) -> None:
         """Sends a message."""
@@ -144,7 +144,7 @@ def main() -> int:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(_EXIT_CODE_OF_SIGTERM)
+    raise SystemExit(EXIT_CODE_OF_SIGTERM)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components import workspace
 from components.trainer import checkpoints
 from components.trainer.checkpoints import Checkpoint, CheckpointStore, DamagedCheckpoint, decode, encode
 
@@ -145,7 +146,7 @@ def test_remove_of_a_folder_in_use_is_refused(tmp_path):
     with CheckpointStore(tmp_path / "work", keep=2) as store:
         path = store.save(sample())
         with pytest.raises(RuntimeError, match="one process at a time may train"):
-            checkpoints.remove(tmp_path / "work")
+            workspace.remove(tmp_path / "work", checkpoints.ONE_AT_A_TIME)
         assert path.exists()
 
 
@@ -160,7 +161,7 @@ def test_remove_takes_the_folder_and_an_empty_parent(tmp_path):
     with CheckpointStore(tmp_path / "checkpoints" / "trainer", keep=2) as store:
         store.save(sample())
 
-    checkpoints.remove(tmp_path / "checkpoints" / "trainer")
-    checkpoints.remove(tmp_path / "checkpoints" / "trainer")  # gone already
+    workspace.remove(tmp_path / "checkpoints" / "trainer", checkpoints.ONE_AT_A_TIME)
+    workspace.remove(tmp_path / "checkpoints" / "trainer", checkpoints.ONE_AT_A_TIME)  # gone already
 
     assert list(tmp_path.iterdir()) == []
