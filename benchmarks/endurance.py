@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import time
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,13 @@ def endure(lanes: dict[str, Path], steps: int, work: Path) -> dict[str, Any]:
         if self.step % every == 0:
             memory.append((self.step, process.memory_info().rss / 2**20))
 
-    Training._take = watched  # type: ignore[method-assign]
     output, workspace = work / "output", work / "checkpoints" / "trainer"
     output.mkdir()
     open_before = process.num_fds()
     started = time.perf_counter()
     model = LanguageModel(len(corpus.tokenizer), units=16, layers=1, input_dropout=0.1)
-    outcome = train(model, corpus, config, output, workspace)
+    with unittest.mock.patch.object(Training, "_take", watched):
+        outcome = train(model, corpus, config, output, workspace)
     seconds = time.perf_counter() - started
     kept = sorted(path.name for path in workspace.iterdir())
     remove(workspace, ONE_AT_A_TIME)

@@ -58,9 +58,8 @@ def random_normal(shape: Sequence[int], seed: int, step: Any, stream: int) -> An
     place = ops.reshape(ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32"), tuple(shape))
     key = ops.full(shape, seed, dtype="uint32"), ops.full(shape, stream, dtype="uint32")
     high, low = threefry_2x32(*key, place, ops.zeros_like(place) + step)
-    u, v = (
-        (ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") + 0.5) * 2.0**-24 for bits in (high, low)
-    )
+    # The middles of 2^24 equal parts of [0, 1]: the logarithm of 0 cannot come up.
+    u, v = ((_high_bits(bits) + 0.5) * 2.0**-24 for bits in (high, low))
     return ops.sqrt(-2.0 * ops.log(u)) * ops.cos(2.0 * math.pi * v)
 
 

@@ -42,9 +42,7 @@ def measure(
     lags: int = 20,
 ) -> Bias:
     """Compares two layers with equal weights on the same text."""
-    train, test = text.characters(characters)
-    alphabet = "".join(sorted(set(train)))
-    windows, test_windows = (text.windows(part, alphabet, LENGTH) for part in (train, test))
+    windows, test_windows = text.train_and_test(characters, LENGTH)
     few = windows[0][:4, :lags]
     means, influences, curves = [], [], []
     for activation in ACTIVATIONS:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 Say = Callable[[str], None]
@@ -37,18 +35,3 @@ class Demonstration:
     sentences: Callable[[Any], list[str]]
     draw: Callable[[Figure, Any], None]
     size: tuple[float, float] = (8.0, 3.4)
-
-
-def to_json(figures: Any) -> Any:
-    """Turns figures into what JSON has: six significant digits, None for what is not finite."""
-    if dataclasses.is_dataclass(figures) and not isinstance(figures, type):
-        return {field.name: to_json(getattr(figures, field.name)) for field in dataclasses.fields(figures)}
-    if isinstance(figures, dict):
-        return {str(key): to_json(value) for key, value in figures.items()}
-    if isinstance(figures, np.ndarray | np.generic):
-        return to_json(figures.tolist())
-    if isinstance(figures, list | tuple):
-        return [to_json(value) for value in figures]
-    if isinstance(figures, float):
-        return float(f"{figures:.6g}") if math.isfinite(figures) else None
-    return figures

@@ -39,9 +39,7 @@ def measure(
     characters: int = 20_000,
 ) -> Generalisation:
     """Trains a network of each size on a slice of one play, and tests it on a slice of another."""
-    train, test = text.characters(characters)
-    alphabet = "".join(sorted(set(train)))
-    windows, test_windows = (text.windows(part, alphabet, LENGTH) for part in (train, test))
+    windows, test_windows = text.train_and_test(characters, LENGTH)
     curves = []
     for size in units:
         curves.append(training.learn(windows, test_windows, size, epochs, seed))

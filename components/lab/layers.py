@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from components.trainer.backend import compile_gradient
+from components.trainer.probes import state_gradient
 from custom_layers import VanillaRNN
 from custom_layers.recurrence import recurrence
 
@@ -49,10 +50,9 @@ def state_gradients(layer: Any, sequences: np.ndarray, loss: Callable[[Any], Any
         return loss(recurrence(projected, initial_state, cell.recurrent_kernel, layer.activation) + shift)
 
     zeros = np.zeros((batch, timesteps, layer.units), "float32")
-    _, gradients = compile_gradient(layer, function)((zeros, zeros), sequences)
-    offset, shift = map(to_numpy, gradients)
-    shift[:, :-1] += offset[:, 1:] @ to_numpy(cell.recurrent_kernel).T
-    return shift
+    _, (offset, shift) = compile_gradient(layer, function)((zeros, zeros), sequences)
+    never = np.zeros((batch, timesteps), bool)
+    return to_numpy(state_gradient(to_numpy(cell.recurrent_kernel), to_numpy(offset), to_numpy(shift), never))
 
 
 def to_numpy(value: Any) -> np.ndarray:

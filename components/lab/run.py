@@ -12,9 +12,11 @@ import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 
+from components.json_values import json_value
 from components.lab import catalogue
-from components.lab.demonstration import Demonstration, Say, to_json
+from components.lab.demonstration import Demonstration, Say
 
+_DIGITS = 6
 _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -45,7 +47,7 @@ def run(names: Sequence[str], output: Path, seed: int, say: Say) -> None:
         figures = demonstration.measure(seed, lambda line: say(f"  … {line}"))
         sentences = demonstration.sentences(figures)
         draw(demonstration, figures, output / f"{name}.svg")
-        record = {"name": name, "seed": seed, "sentences": sentences, "figures": to_json(figures)}
+        record = {"name": name, "seed": seed, "sentences": sentences, "figures": json_value(figures, _DIGITS)}
         (output / f"{name}.json").write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
         for sentence in sentences:
             say(f"  {sentence}")

@@ -28,6 +28,13 @@ def _middle(text: str, size: int) -> str:
     return text[start : start + size]
 
 
+def train_and_test(size: int, length: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The windows of both slices of `characters(size)`, in the alphabet of the first; see `windows`."""
+    train, test = characters(size)
+    alphabet = "".join(sorted(set(train)))
+    return windows(train, alphabet, length), windows(test, alphabet, length)
+
+
 def windows(text: str, alphabet: str, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Cuts a text into windows; what is left at its end is dropped. Each is read from a zero state.
 

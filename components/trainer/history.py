@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from components.json_values import json_value
 
 
 class History:
@@ -34,7 +35,7 @@ class History:
 
     def write(self, **entry: Any) -> None:
         """Adds an entry; numbers that are not finite, which JSON has not, become null."""
-        self._file.write(json.dumps(_finite(entry), ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(json_value(entry), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
 
     def position(self) -> int:
@@ -63,13 +64,3 @@ class History:
 def read(path: Path) -> list[dict[str, Any]]:
     """The entries of a history, oldest first."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value

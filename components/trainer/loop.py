@@ -149,8 +149,8 @@ class _Saver:
     def save(self) -> None:
         """Writes a checkpoint, unless the last step was bad or its update was: going back to it would be of no use."""
         self._training.read_results()
-        checkpoint = self._training.checkpoint()
-        if self._training.bad.in_a_row == 0 and checkpoint.is_finite():
+        checkpoint = None if self._training.bad.in_a_row else self._training.checkpoint()
+        if checkpoint is not None and checkpoint.is_finite():
             values = {**checkpoint.values, "settings": self._settings}
             self._store.save(Checkpoint(checkpoint.step, checkpoint.arrays, values))
             self.saved_step = checkpoint.step

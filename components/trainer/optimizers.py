@@ -38,11 +38,15 @@ def learning_rate(config: OptimizerConfig, steps_per_epoch: int, total_steps: in
     `plateau`, and rollbacks, multiply it by a factor of their own.
     """
     peak, warmup = config.learning_rate, config.warmup_steps
-    schedule: Callable[[Any], Any] = lambda step: ops.full((), peak)  # noqa: E731 # one of three functions
-    if config.schedule == "cosine":
-        schedule = keras.optimizers.schedules.CosineDecay(peak, max(total_steps - warmup, 1))
-    elif config.schedule == "exponential":
-        schedule = keras.optimizers.schedules.ExponentialDecay(peak, steps_per_epoch, config.decay_rate)
+    cosine = keras.optimizers.schedules.CosineDecay(peak, max(total_steps - warmup, 1))
+    exponential = keras.optimizers.schedules.ExponentialDecay(peak, steps_per_epoch, config.decay_rate)
+
+    def schedule(step: Any) -> Any:
+        if config.schedule == "cosine":
+            return cosine(step)
+        if config.schedule == "exponential":
+            return exponential(step)
+        return ops.full((), peak)
 
     def rate(step: Any) -> Any:
         if not warmup:

@@ -242,10 +242,9 @@ class Training:
 
     def _diagnose(self, measure: Callable[[Window], dict[str, Any]]) -> None:
         """Measures the weights of the last update (not their averages)."""
-        self._update.sync()
-        corpus = self._corpus
+        corpus, weights = self._corpus, self._weights()
         measures = measure(spans(corpus.eval_stream, corpus.tokenizer.end, corpus.train.timesteps))
-        measures["update_ratios"] = update_ratios(self._weights_before, self._weights())
+        measures["update_ratios"] = update_ratios(self._weights_before, weights)
         self._history.write(epoch=self.epoch, step=self.step, diagnostics=measures)
 
     def _weights(self) -> dict[str, np.ndarray]:

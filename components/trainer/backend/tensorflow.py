@@ -204,7 +204,10 @@ class _Replicas:
 
     def _on_replica(self, window: Window, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        rows = lambda array: tf.reshape(array, (len(self.devices), -1, *array.shape[1:]))[replica]  # noqa: E731
+
+        def rows(array: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(array, (len(self.devices), -1, *array.shape[1:]))[replica]
+
         own = [own_generator(state, replica) for state in generators]
         return self._compiled_backward(*tf.nest.map_structure(rows, (window, states)), own)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from components.json_values import json_value
 from components.tasks.language_model import LanguageModel, negative_log_likelihood
 from components.trainer.backend import compile_gradient, compile_inference
 from components.trainer.diagnostics.activity import activity
@@ -70,7 +71,8 @@ def measurer(model: LanguageModel) -> Callable[..., dict[str, Any]]:
             }
             layers.append(measures)
         measured = {"lags": timesteps - 1, "rows": reached.sum(axis=1).tolist()}
-        return rounded({**measured, "activation": _activation(model.recurrent_layers[0]), "layers": layers})
+        measured |= {"activation": _activation(model.recurrent_layers[0]), "layers": layers}
+        return dict(json_value(measured, _DIGITS))
 
     return measure
 
@@ -128,18 +130,7 @@ def update_ratios(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarr
         size = np.linalg.norm(old.astype(np.float64))
         change = np.linalg.norm(after[name].astype(np.float64) - old)
         ratios[name] = float(change / size) if size else math.nan
-    return rounded(ratios)
-
-
-def rounded(value: Any) -> Any:
-    """A JSON value with its floats at 4 significant digits, None for those that are not finite."""
-    if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return value
+    return dict(json_value(ratios, _DIGITS))
 
 
 def _activation(layer: Any) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from components.lab import catalogue
-from components.lab.demonstration import to_json
 from components.lab.run import run
 from pipeline.errors import UsageError
 
@@ -56,10 +55,3 @@ def test_demonstration_is_loaded_by_its_name_and_has_its_picture_in_the_document
 def test_check_of_an_unknown_name_says_which_was_meant():
     with pytest.raises(UsageError, match=r"Received: 'scaler'\. Did you mean 'scalar'\?"):
         catalogue.check(["eigen", "scaler"])
-
-
-def test_to_json_keeps_six_digits_and_has_none_for_what_is_not_finite():
-    assert to_json({"a": np.asarray([1 / 3, np.inf]), "b": (np.int64(2), "x")}) == {
-        "a": [0.333333, None],
-        "b": [2, "x"],
-    }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.trainer.diagnostics.activity import activity
-from components.trainer.diagnostics.measure import measurer, rounded, update_ratios
+from components.trainer.diagnostics.measure import measurer, update_ratios
 from tests.testing import (
     hidden_states,
     numeric_state_gradients,
@@ -161,10 +161,3 @@ def test_update_ratios_are_norms_of_change_over_norms():
     after = {"kernel": np.array([[3.0, 4.5]], "float32"), "bias": np.ones(2, "float32")}
 
     assert update_ratios(before, after) == {"kernel": 0.1, "bias": None}
-
-
-def test_rounded_keeps_four_digits_and_the_nesting():
-    value = {"a": [1.23456, {"b": 123456.0}], "c": 7, "d": None, "e": float("nan"), "f": 1.23456e-9, "g": "text"}
-
-    expected = {"a": [1.235, {"b": 123500.0}], "c": 7, "d": None, "e": None, "f": 1.235e-9, "g": "text"}
-    assert rounded(value) == expected
