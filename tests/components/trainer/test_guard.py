@@ -1,7 +1,5 @@
 """Steps that are not finite: injected into loss, gradient and state, and what each policy makes of them."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from components.tasks import language_model
 from components.tasks.language_model import LanguageModel
 from components.trainer.backend import TrainStep, Update
+from components.trainer.history import read
 from components.trainer.loop import train
 from components.trainer.training import Training
 from pipeline.config import OptimizerConfig, TrainerConfig
@@ -163,28 +162,31 @@ def corpus(tmp_path_factory):
     return read_corpus(folder)
 
 
-def run_training(corpus, folder, policy, poison=(), monkeypatch=None, **settings):
-    """Trains two epochs, the weights of some steps' windows being NaN; returns the events."""
-    if poison:
-        original = Training._take
+def run_training(corpus, folder, policy, poison, monkeypatch, **settings):
+    """Trains two epochs, the weights of some steps' windows being NaN."""
+    original = Training._take
 
-        def poisoned(training, step):
-            if training.step + 1 in poison:
-                step = step._replace(window=step.window._replace(weights=np.nan * step.window.weights))
-            original(training, step)
+    def poisoned(training, step):
+        if training.step + 1 in poison:
+            step = step._replace(window=step.window._replace(weights=np.nan * step.window.weights))
+        original(training, step)
 
-        monkeypatch.setattr(Training, "_take", poisoned)
-    optimizer = settings.pop("optimizer", OptimizerConfig(learning_rate=0.01, schedule="constant"))
+    monkeypatch.setattr(Training, "_take", poisoned)
+    optimizer = OptimizerConfig(learning_rate=0.01, schedule="constant")
     config = TrainerConfig(
         epochs=2, nan_policy=policy, optimizer=optimizer, diagnostics=False, save_every_seconds=None, **settings
     )
-    model = settings.get("model") or LanguageModel(len(VOCABULARY), UNITS, 1, seed=2)
-    try:
-        train(model, corpus, config, folder, folder / "work")
-    finally:
-        entries = [json.loads(line) for line in (folder / "work" / "history.jsonl").read_text("utf-8").splitlines()]
-        run_training.entries = entries
-    return [{"step": entry["step"], **entry["event"]} for entry in entries if "event" in entry]
+    train(LanguageModel(len(VOCABULARY), UNITS, 1, seed=2), corpus, config, folder, folder / "work")
+
+
+def entries(folder):
+    """The history of a training, ended or not."""
+    return read(folder / "work" / "history.jsonl")
+
+
+def events(folder):
+    """The steps that were not finite, as they were logged."""
+    return [{"step": entry["step"], **entry["event"]} for entry in entries(folder) if "event" in entry]
 
 
 @pytest.mark.slow
@@ -193,17 +195,17 @@ def test_train_fail_ends_at_the_first_bad_step_and_stores_no_model(corpus, tmp_p
         run_training(corpus, tmp_path, "fail", {3, 5}, monkeypatch)
 
     assert not (tmp_path / language_model.ARCHITECTURE).exists()
-    assert {"step": 3, "event": {"cause": "loss", "action": "fail"}} in run_training.entries
+    assert {"step": 3, "event": {"cause": "loss", "action": "fail"}} in entries(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["skip", "kick"])
 def test_train_skip_and_kick_go_on_and_log_each_bad_step(corpus, tmp_path, monkeypatch, policy):
-    events = run_training(corpus, tmp_path, policy, {2, 3, 7}, monkeypatch)
+    run_training(corpus, tmp_path, policy, {2, 3, 7}, monkeypatch)
 
-    assert events == [{"step": step, "cause": "loss", "action": policy} for step in (2, 3, 7)]
+    assert events(tmp_path) == [{"step": step, "cause": "loss", "action": policy} for step in (2, 3, 7)]
     assert all(np.isfinite(weight).all() for weight in language_model.load(tmp_path).get_weights())
-    assert [entry["nats"] for entry in run_training.entries if "nats" in entry].count(None) == 0
+    assert [entry["nats"] for entry in entries(tmp_path) if "nats" in entry].count(None) == 0
 
 
 @pytest.mark.slow
@@ -219,10 +221,10 @@ def test_train_rollback_restores_the_checkpoint_with_a_lower_rate_then_fails(cor
             bad_steps={"rollbacks": 2, "rollback_factor": 0.1},
         )
 
-    events = [entry for entry in run_training.entries if "event" in entry]
-    assert [entry["event"]["action"] for entry in events] == ["rollback", "rollback", "fail"]
-    assert [entry["step"] for entry in events] == [4, 4, 6]
-    assert [entry["event"].get("bad_step") for entry in events] == [6, 6, None]
+    logged = events(tmp_path)
+    assert [event["action"] for event in logged] == ["rollback", "rollback", "fail"]
+    assert [event["step"] for event in logged] == [4, 4, 6]
+    assert [event.get("bad_step") for event in logged] == [6, 6, None]
 
 
 @pytest.mark.slow
@@ -235,12 +237,12 @@ def test_train_rollback_once_goes_on_with_the_lower_rate(corpus, tmp_path, monke
         original(training, *arguments)
 
     monkeypatch.setattr(Training, "roll_back", healed)
-    events = run_training(
+    run_training(
         corpus, tmp_path, "rollback", poison, monkeypatch, save_every_steps=2, bad_steps={"rollback_factor": 0.1}
     )
 
-    assert [(event["step"], event["bad_step"], event["action"]) for event in events] == [(4, 6, "rollback")]
-    reports = [entry for entry in run_training.entries if "learning_rate" in entry]
+    assert [(event["step"], event["bad_step"], event["action"]) for event in events(tmp_path)] == [(4, 6, "rollback")]
+    reports = [entry for entry in entries(tmp_path) if "learning_rate" in entry]
     assert [entry["learning_rate"] for entry in reports] == pytest.approx([0.001] * len(reports))
     assert [entry["step"] for entry in reports] == sorted({entry["step"] for entry in reports})
 
@@ -258,7 +260,7 @@ def test_train_too_many_skipped_in_a_row_roll_back_and_then_fail(corpus, tmp_pat
             bad_steps={"in_a_row": 3, "rollbacks": 1},
         )
 
-    actions = [(entry["step"], entry["event"]["action"]) for entry in run_training.entries if "event" in entry]
+    actions = [(event["step"], event["action"]) for event in events(tmp_path)]
     assert actions == [(3, "rollback"), (4, "skip"), (5, "skip"), (6, "fail")]
 
 
@@ -275,8 +277,7 @@ def test_train_learning_rate_of_a_million_ends_as_the_policy_says(corpus, tmp_pa
     with pytest.raises(FloatingPointError, match="must be finite"):
         train(model, corpus, config, folder, folder / "work")
 
-    entries = [json.loads(line) for line in (folder / "work" / "history.jsonl").read_text("utf-8").splitlines()]
-    actions = [entry["event"]["action"] for entry in entries if "event" in entry]
+    actions = [event["action"] for event in events(folder)]
     expected = {"fail": {"fail"}, "rollback": {"rollback", "fail"}}.get(policy, {"rollback", policy, "fail"})
     assert set(actions) == expected
     assert actions[-1] == "fail"
