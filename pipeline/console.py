@@ -72,10 +72,10 @@ def _show_result(summary: RunSummary) -> None:
             say(f"\n--- {title} ({_short(path)})")
             say(path.read_text("utf-8", errors="replace").rstrip("\n"))
     pages = (("Statistics of the corpus", "statistics", "statistics.html"), ("The training", "model", "training.html"))
-    for title, key, file in pages:
-        page = summary.output(key, file)
-        if page is not None:
-            say(f"{title}: {_short(page)}")
+    found = [(title, summary.output(key, file)) for title, key, file in pages]
+    shown = [f"{title}: {_short(page)}" for title, page in found if page is not None]
+    if shown:
+        say("\n" + "\n".join(shown))
     if summary.status == "not_blessed":
         say("\nNot blessed, nothing pushed:")
         for reason in summary.reasons:
