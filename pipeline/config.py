@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
+from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
@@ -249,60 +250,6 @@ class TransformConfig(Section):
         return 4096 if self.vocabulary_size is None else self.vocabulary_size
 
 
-class DropoutConfig(Section):
-    """Shares of the values that training sets to 0, dividing what is left by 1 - share.
-
-    input: Of what each recurrent layer reads, drawn anew at each timestep (Zaremba et al. 2014).
-    recurrent: Of h_{t-1} where it meets W, one draw for a whole window (Gal and Ghahramani 2016).
-    output: Of what the readout reads, drawn anew at each timestep.
-    """
-
-    input: float = Field(default=0.0, ge=0, lt=1)
-    recurrent: float = Field(default=0.0, ge=0, lt=1)
-    output: float = Field(default=0.0, ge=0, lt=1)
-
-
-class SpectralRadiusConfig(Section):
-    """spectral_radius: Largest modulus of an eigenvalue of a random W."""
-
-    spectral_radius: float = Field(gt=0)
-
-
-class ModelConfig(Section):
-    """The network: `layers` VanillaRNN layers of `units`, then a readout.
-
-    embedding: Width of a table that tokens are looked up in; null reads them one-hot.
-    tied: The readout is the transposed table, o_t = h_t Eᵀ + c (Press and Wolf 2017); needs embedding = units.
-    skip_connections: Each layer after the first reads x_t, too, beside the output of the layer below (Graves 2013).
-    recurrent_initializer: W at first: `orthogonal`; `identity`, for the activation relu (Le et al. 2015); or
-        {spectral_radius: r}, random with that largest modulus of an eigenvalue (Jaeger 2001).
-    dropout: What training leaves out; evaluation, sampling and the exported model use everything.
-    """
-
-    task: Literal["language_model"] = "language_model"
-    units: PositiveInt = 256
-    layers: PositiveInt = 2
-    activation: Literal["tanh", "relu", "sigmoid", "linear"] = "tanh"
-    stop: Literal["end_token"] = "end_token"
-    embedding: PositiveInt | None = None
-    tied: bool = False
-    skip_connections: bool = False
-    recurrent_initializer: Literal["orthogonal", "identity"] | SpectralRadiusConfig = Field(
-        default="orthogonal", description="'orthogonal', 'identity' or {spectral_radius: NUMBER above 0}"
-    )
-    dropout: DropoutConfig = DropoutConfig()
-
-    @pydantic.model_validator(mode="after")
-    def _table_fits_the_readout(self) -> ModelConfig:
-        if self.tied and self.embedding != self.units:
-            width = "null" if self.embedding is None else self.embedding
-            raise ValueError(
-                f"tied reads out with the transposed table, so embedding must equal units={self.units}; here it is "
-                f"{width}. Set both alike, or tied to false"
-            )
-        return self
-
-
 class BoundConfig(Section):
     """The closed interval in which a metric has to lie."""
 
@@ -366,6 +313,13 @@ class Config(Section):
             raise ValueError(
                 f"trainer.vanishing_penalty is for one device; received trainer.devices={self.trainer.devices}"
             )
+        if self.model.task != "language_model" and self.transform.records != "examples":
+            raise ValueError(
+                f"model.task {self.model.task} learns from examples, so transform.records must be examples; received "
+                f"{self.transform.records}"
+            )
+        if self.model.task != "language_model" and self.trainer.vanishing_penalty is not None:
+            raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
             self._examples_agree()
             return self

@@ -34,9 +34,14 @@ def random_model(
 ) -> LanguageModel:
     """A model with random weights, biases included, so that no term of an equation can go missing unnoticed."""
     model = LanguageModel(vocabulary_size, units, layers, **arguments)
-    random = np.random.default_rng(seed)
-    model.set_weights([random.normal(size=weight.shape, scale=scale) for weight in model.get_weights()])
+    randomise(model, seed, scale)
     return model
+
+
+def randomise(layer: keras.Layer, seed: int = 0, scale: float = 0.6) -> None:
+    """Gives a layer or model random weights, biases included."""
+    random = np.random.default_rng(seed)
+    layer.set_weights([random.normal(size=weight.shape, scale=scale) for weight in layer.get_weights()])
 
 
 def random_states(model: LanguageModel, batch: int, seed: int = 1) -> list[Array]:

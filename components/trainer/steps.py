@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,11 +17,11 @@ class Step(NamedTuple):
     """What one update reads.
 
     Attributes:
-        window: [batch, timesteps].
+        window: [batch, timesteps]; of examples, an `ExampleInputs`.
         fresh: The rows do not continue those of the step before: states start at zero.
     """
 
-    window: Window
+    window: Any
     fresh: bool
 
 
@@ -122,6 +122,11 @@ def _stages(warmup: LengthWarmupConfig, whole: int) -> list[tuple[int, int]]:
     return [(length, warmup.steps * (stage + 1) // len(lengths)) for stage, length in enumerate(lengths)]
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of an epoch's order; that of one epoch and of the next have nothing in common."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
 class ExampleSteps:
     """Full back-propagation through time: batches of whole documents, each from its `<end>` on a zero state to its end.
 
@@ -149,9 +154,7 @@ class ExampleSteps:
         return epochs * self.whole_epoch
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
-        # Seeds of one epoch and the next have nothing in common.
-        seed = int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0])
-        for batch in self._reader.batches(self.batch_size, seed, first):
+        for batch in self._reader.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
             tokens = np.zeros((self.batch_size, batch.tokens.shape[1] + 2), np.int32)
             tokens[: len(batch.tokens), 1:-1] = batch.tokens
             tokens[:, 0] = self._end

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks.language_model import window_nats
 from components.trainer.backend import TrainStep, Update
 from components.trainer.steps import ExampleSteps, LaneSteps
 from components.transform.reader import LaneReader, Window
@@ -196,18 +195,18 @@ def test_train_step_with_context_equals_central_differences():
         np.testing.assert_allclose(to_numpy(state), reference, atol=1e-6)
 
 
-def test_window_nats_with_context_is_the_loss_of_one_pass():
+def test_loss_with_context_is_the_loss_of_one_pass():
     model = random_model(VOCABULARY, 5, 2)
     tokens = np.random.default_rng(1).integers(0, VOCABULARY, (2, 8)).astype("int32")
     window = Window(tokens[:, :-1], tokens[:, 1:], tokens[:, :-1] == END, np.ones((2, 7), "float32"))
     states = [np.full((2, 5), 0.3, "float32")] * 2
 
-    whole, _ = window_nats(model, window, states)
-    parts, carried = window_nats(model, window, states, context=4)
+    whole = model.loss_of(window, states)
+    parts = model.loss_of(window, states, context=4)
 
-    assert float(parts) == pytest.approx(float(whole), rel=1e-5)
+    assert float(parts.total) == pytest.approx(float(whole.total), rel=1e-5)
     _, expected = forward(model.get_weights(), window.inputs[:, :3], states, window.reset[:, :3])
-    np.testing.assert_allclose(to_numpy(carried[1]), expected[1], atol=1e-6)
+    np.testing.assert_allclose(to_numpy(parts.states[1]), expected[1], atol=1e-6)
 
 
 # ---- Whole documents ------------------------------------------------------------------------------------------------
