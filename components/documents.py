@@ -22,6 +22,34 @@ from components.array_file import ArrayFile
 
 TEXT, OFFSETS, DIGESTS, FIELDS = "documents.txt", "offsets.npy", "digests.npy", "documents.jsonl"
 
+ARRAYS, ARRAY_STARTS, FEATURES = "arrays.bin", "arrays.npy", "features.json"
+
+
+@dataclass(frozen=True)
+class Feature:
+    kind: str
+    dtype: str | None = None
+    shape: tuple[int | None, ...] | None = None
+
+
+def read_features(examples: Path) -> dict[str, Feature]:
+    path = examples / FEATURES
+    if not path.exists():
+        return {"text": Feature("text")}
+    found = json.loads(path.read_text("utf-8"))
+    return {
+        n: Feature(f["kind"], f.get("dtype"), None if f.get("shape") is None else tuple(f["shape"]))
+        for n, f in found.items()
+    }
+
+
+def write_features(examples: Path, features: Mapping[str, Feature]) -> None:
+    import dataclasses
+
+    content = {n: {k: v for k, v in dataclasses.asdict(f).items() if v is not None} for n, f in features.items()}
+    (examples / FEATURES).write_text(json.dumps(content), encoding="utf-8")
+
+
 # Made once: json.dumps would make one for each document.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
@@ -80,6 +108,13 @@ class Documents:
         with (self.folder / FIELDS).open(encoding="utf-8", newline="\n") as lines:
             for line in lines:
                 yield json.loads(line)
+
+    def array(self, document: int, feature: Feature) -> np.ndarray:
+        starts = np.load(self.folder / ARRAY_STARTS, mmap_mode="r")
+        a, b = starts[document : document + 2].tolist()
+        dtype = np.dtype(feature.dtype).newbyteorder("<")
+        shape = [-1 if n is None else n for n in feature.shape]
+        return np.fromfile(self.folder / ARRAYS, dtype, (b - a) // dtype.itemsize, offset=a).reshape(shape)
 
     def read(self, document: int) -> str:
         """The text of one document."""

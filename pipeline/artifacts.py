@@ -60,10 +60,15 @@ class HyperParameters(Artifact):
 
 
 class TransformGraph(Artifact):
-    """What turns text into tokens and back.
+    """What turns features into numbers and back; each file is there if the documents have its feature.
 
-    tokenizer.json           kind, specials, options
-    vocabulary.tsv           id, bytes in hexadecimal (none for a special), readable name; one token a line, by id
+    tokenizer.json           of `text`: kind, specials, options
+    vocabulary.tsv           of `text`: id, bytes in hexadecimal (none for a special), readable name; one token a line,
+                             by id
+    target/                  the same two files of `target`
+    label.txt, tags.txt      names of the classes in the train split, one a line, by id
+    array.json               {"mean": [...], "std": [...]} of the train split's numbers: of each feature of a series
+                             [timesteps, features], of all numbers of images and frames; std of a constant is 1
     """
 
 
@@ -73,11 +78,12 @@ class TransformedExamples(Artifact):
     manifest.json                    counts, per split and overall (see components.transform.manifest.SplitManifest)
     Split-S/lane-BBBBB-of-NNNNN.tfrecord   lane b: TFRecords of `window_length + 1` little-endian token ids
 
-    or, with `transform.records: examples`, the tokens of each document:
+    or, with `transform.records: examples`, the features of each document, `text` as `tokens`, arrays as they are:
 
-    Split-S/examples-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian token ids
-    Split-S/examples-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts
-    Split-S/documents.jsonl                    what is known of each document, as in Examples
+    manifest.json                    has "features", too: {name: {"kind", "dtype", "size" (ids), "shape"}}
+    Split-S/FEATURE-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian numbers
+    Split-S/FEATURE-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts, and their total
+    Split-S/documents.jsonl                   what is known of each document, as in Examples
     """
 
 
@@ -109,7 +115,10 @@ class ModelBlessing(Artifact):
 
 
 class ExportedModel(Artifact):
-    """A TensorFlow SavedModel: saved_model.pb, variables/, assets/vocabulary.tsv."""
+    """A TensorFlow SavedModel: saved_model.pb, variables/, assets/vocabulary.tsv and assets/tokenizer.json.
+
+    A second tokenizer's files are assets/target_vocabulary.tsv and assets/target_tokenizer.json.
+    """
 
 
 class InfraBlessing(Artifact):

@@ -14,6 +14,9 @@ from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
+from pipeline.transform_config import BeamConfig as BeamConfig
+from pipeline.transform_config import TokenizerConfig as TokenizerConfig
+from pipeline.transform_config import TransformConfig as TransformConfig
 from pipeline.tuner_config import TunerConfig, check_parameters
 
 
@@ -106,21 +109,6 @@ class ExampleGenConfig(Section):
         return self
 
 
-class BeamConfig(Section):
-    """Apache Beam's pipeline options under Beam's own names; any of them may be given, here are those with a default.
-
-    runner: `DirectRunner` (or `FnApiRunner`, its other name here) runs on this machine.
-    """
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    runner: Literal["DirectRunner", "FnApiRunner", "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner"] = (
-        "DirectRunner"
-    )
-    direct_num_workers: PositiveInt = 1
-    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-
-
 class SchemaGenConfig(Section):
     """What documents have to be: read from a file, or inferred from the train split.
 
@@ -191,65 +179,6 @@ class ExampleValidatorConfig(Section):
         }
 
 
-class TransformConfig(Section):
-    """How text becomes tokens, and tokens become lanes of windows.
-
-    records: `lanes`: each of the `lanes` streams of the train split is cut into windows of `window_length` steps;
-        `examples`: each document is one record of its own length.
-
-    tokenizer: `char` (Unicode code points), `byte` (of UTF-8), `word` (what stands between blanks, and newlines) or
-        `bpe` (byte pairs, learnt from the train split).
-    normalization, lowercase: Done to the text first, in that order.
-    min_count: A character or word seen fewer times in the train split becomes `<unk>`.
-    vocabulary_size: Number of ids, the specials among them: at most for `word`, about for `bpe` (4096 if not given).
-    """
-
-    tokenizer: Literal["char", "byte", "word", "bpe"] = "char"
-    normalization: Literal["none", "NFC", "NFKC"] = "none"
-    lowercase: bool = False
-    records: Literal["lanes", "examples"] = "lanes"
-    window_length: PositiveInt = 64
-    lanes: PositiveInt = 64
-    min_count: PositiveInt = 1
-    vocabulary_size: PositiveInt | None = None
-    specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
-    beam: BeamConfig | None = None
-
-    @pydantic.field_validator("specials", mode="before")
-    @classmethod
-    def _tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    @pydantic.model_validator(mode="after")
-    def _specials_fit(self) -> TransformConfig:
-        if "end" not in self.specials or len(set(self.specials)) != len(self.specials):
-            raise ValueError("specials must hold `end` (it opens and closes documents) and none of them twice")
-        if self.min_count > 1 and "unk" not in self.specials:
-            raise ValueError("min_count above 1 needs the special `unk` for the characters or words it removes")
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _vocabulary_fits(self) -> TransformConfig:
-        counts = self.tokenizer in ("char", "word")
-        if self.min_count > 1 and not counts:
-            raise ValueError(f"min_count is for the tokenizers char and word; {self.tokenizer} knows every text")
-        if self.vocabulary_size is not None and self.tokenizer not in ("word", "bpe"):
-            raise ValueError(f"vocabulary_size is for the tokenizers word and bpe, not for {self.tokenizer}")
-        least = len(self.specials) + (256 if self.tokenizer == "bpe" else 1)
-        if self.vocabulary_size is not None and self.vocabulary_size < least:
-            raise ValueError(
-                f"vocabulary_size must be at least {least}: specials and the smallest {self.tokenizer} set"
-            )
-        if self.tokenizer == "word" and self.vocabulary_size is not None and "unk" not in self.specials:
-            raise ValueError("vocabulary_size needs the special `unk` for the words it removes")
-        return self
-
-    @property
-    def bpe_size(self) -> int:
-        """Number of ids that the tokenizer `bpe` aims at."""
-        return 4096 if self.vocabulary_size is None else self.vocabulary_size
-
-
 class BoundConfig(Section):
     """The closed interval in which a metric has to lie."""
 
@@ -263,6 +192,10 @@ class ThresholdsConfig(Section):
     nats: BoundConfig = BoundConfig()
     bits_per_char: BoundConfig = BoundConfig()
     perplexity: BoundConfig = BoundConfig()
+    accuracy: BoundConfig = BoundConfig()
+    macro_f1: BoundConfig = BoundConfig()
+    mse: BoundConfig = BoundConfig()
+    mae: BoundConfig = BoundConfig()
 
 
 class EvaluatorConfig(Section):

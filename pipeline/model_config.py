@@ -41,8 +41,9 @@ class ModelConfig(Section):
 
     For the tasks that read whole examples:
 
-    encoder: `rnn`; or what it is compared with: `mean`, a network on the mean of the inputs' vectors; `concatenate`, one
-        on all of them behind each other, up to the longest example of train; `positions`, the same one at each position.
+    encoder: `rnn`; or what it is compared with: `mean`, a network on the mean of the inputs' vectors; `concatenate`,
+        one on all of them behind each other, up to the longest example of train; `positions`, the same one at each
+        position.
     bidirectional: Each layer reads the example from its end, too, with other weights.
     pooling: What of the encoder's outputs is read for the whole example: the `last`, their `mean`, their `max`.
     image: What makes a vector of an image: `cnn`, a small convolutional network, or `linear`.
@@ -74,7 +75,9 @@ class ModelConfig(Section):
                 others = "tasks that read whole examples" if is_language else "the task language_model"
                 raise ValueError(f"{key} is for {others}, not for {self.task}. Leave it out")
         if self.task == "tagging" and self.encoder not in ("rnn", "positions"):
-            raise ValueError(f"tagging needs an encoder that keeps positions, rnn or positions; received {self.encoder}")
+            raise ValueError(
+                f"tagging needs an encoder that keeps positions, rnn or positions; received {self.encoder}"
+            )
         if self.bidirectional and self.encoder != "rnn":
             raise ValueError(f"bidirectional is for the encoder rnn; received {self.encoder}")
         return self

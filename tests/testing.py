@@ -15,9 +15,10 @@ import numpy as np
 
 from components.tasks.language_model import LanguageModel
 from components.transform.lanes import SplitLayout
-from components.transform.manifest import Manifest, SplitManifest
+from components.transform.manifest import FeatureInfo, Manifest, SplitManifest
 from components.transform.reader import Window
 from components.transform.records import LaneWriter, lane_file, token_dtype
+from components.transform.shards import ShardSpec, write_shard
 
 Array = np.ndarray
 
@@ -217,4 +218,30 @@ def write_lanes(
             with LaneWriter(path, window_length, layout.windows, dtype) as writer:
                 writer.write(stream[start : stop + 1])
     Manifest(vocabulary_size, window_length, dtype.name, manifests).save(folder)
+    return folder
+
+
+def write_examples(
+    folder: Path,
+    features: Mapping[str, FeatureInfo],
+    splits: Mapping[str, Sequence[Mapping[str, Any]]],
+    shards: int = 1,
+) -> Path:
+    """Writes transformed examples: split → the numbers of each feature of each document; ids are `SPLIT-NUMBER`."""
+    dtypes = {name: info.stored for name, info in features.items()}
+    counts = {}
+    for split, examples in splits.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        borders = [len(examples) * shard // shards for shard in range(shards + 1)]
+        for shard in range(shards):
+            first, stop = borders[shard : shard + 2]
+            spec = ShardSpec(split, shard, shards, first, stop, line=0)
+            numbers = ({name: np.asarray(value) for name, value in row.items()} for row in examples[first:stop])
+            write_shard(spec, dtypes, numbers, folder / f"Split-{split}")
+        lines = "".join(f'{{"id": "{split}-{i}"}}\n' for i in range(len(examples)))
+        (folder / f"Split-{split}" / "documents.jsonl").write_text(lines, encoding="utf-8")
+        tokens = sum(len(row.get("tokens", ())) for row in examples)
+        counts[split] = SplitManifest.of_examples(len(examples), characters=tokens, tokens=tokens, unknown=0)
+    size = features["tokens"].size if "tokens" in features else 0
+    Manifest(size or 0, 1, token_dtype(size or 0).name, counts, "examples", dict(features)).save(folder)
     return folder

@@ -55,4 +55,8 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path) -> Evalu
 
 def _intervals(metrics: Mapping[str, Measured]) -> dict[str, list[float]]:
     """Lower and upper end of each interval there is."""
-    return {name: [found.low, found.high] for name, found in metrics.items() if found.low is not None and found.high is not None}
+    return {
+        name: [found.low, found.high]
+        for name, found in metrics.items()
+        if found.low is not None and found.high is not None
+    }

@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.exporter.served_examples import ServedExamples
 from components.exporter.served_model import ServedModel
 from components.exporter.text import GraphTokenizer
-from components.tasks.example_task import ExampleModel
+from components.tasks.example_task import ExampleModel, Spec
 from components.tasks.files import load
 from components.tasks.language_model import LanguageModel
 
@@ -20,7 +20,7 @@ def export(model: Path, transform_graph: Path, output: Path) -> None:
     loaded = load(model)
     served: ServedModel | ServedExamples
     if isinstance(loaded, ExampleModel):
-        served = ServedExamples(loaded, transform_graph)
+        served = ServedExamples(loaded, transform_graph, Spec.read(transform_graph))
     elif isinstance(loaded, LanguageModel):
         served = ServedModel(loaded, GraphTokenizer(transform_graph))
     else:

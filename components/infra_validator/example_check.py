@@ -52,7 +52,11 @@ def wrong_answers(signature: Any) -> tuple[list[str], str]:
         alone = call(signature, {name: value[row : row + 1] for name, value in rows.items()})
         for name, value in answers.items():
             # What is no answer of a row, such as the names of the classes, has no row of it.
-            if len(value) == len(_TEXTS) and len(alone[name]) == 1 and not _same(_begin(value[row], alone[name][0]), alone[name][0]):
+            if (
+                len(value) == len(_TEXTS)
+                and len(alone[name]) == 1
+                and not _same(_begin(value[row], alone[name][0]), alone[name][0])
+            ):
                 reasons.append(f"{name} of row {row} must not depend on the rows beside it; alone it differs.")
     shown = "\n".join(f"{name}: {value.tolist()}" for name, value in answers.items() if value.dtype.kind == "O")
     return reasons, shown

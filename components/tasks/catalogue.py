@@ -9,9 +9,7 @@ from components.tasks.regression import SequenceRegressor
 from components.tasks.tagging import Tagger
 from components.tasks.task import TaskModel
 
-EXAMPLE_TASKS: dict[str, type[ExampleModel]] = {
-    model.task: model for model in (Classifier, Tagger, SequenceRegressor)
-}
+EXAMPLE_TASKS: dict[str, type[ExampleModel]] = {model.task: model for model in (Classifier, Tagger, SequenceRegressor)}
 
 
 def model_class(task: str) -> type[TaskModel]:

@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
+from components.metrics.bootstrap import measured, ratio
+from components.metrics.classes import class_metrics, class_table, confusion, confusion_table
+from components.metrics.table import metrics_table
 from components.tasks.encoder import Encoder, pool
 from components.tasks.encoding import encoder_arguments, without_dropout
-from components.tasks.example_task import ExampleInputs, ExampleModel, Judgement, Spec, Split
+from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
 from components.tasks.task import Loss
 from components.transform.examples import Examples
 from custom_layers import Dropout
@@ -100,6 +104,22 @@ class Classifier(ExampleModel):
         """Returns `probabilities` float32 [batch, classes] and the `label` of the highest, int32 [batch]."""
         probabilities = ops.softmax(self(features[self.source], lengths.get(self.source)), axis=-1)
         return {"label": ops.cast(ops.argmax(probabilities, axis=-1), "int32"), "probabilities": probabilities}
+
+    @classmethod
+    def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
+        """Accuracy, macro-F1 and nats, beside always answering the most frequent class of train."""
+        names = spec.classes["label"]
+        truth = split.examples.scalars("label").astype(np.int64)
+        found = np.asarray(split.predictions["label"], np.int64)
+        p = np.asarray(split.predictions["probabilities"])[np.arange(len(truth)), truth]
+        nats = -np.log(np.maximum(p, np.finfo(np.float32).tiny))
+        metrics = class_metrics(list(truth), list(found), len(names))
+        metrics["nats"] = measured(np.stack([nats, np.ones(len(nats))], axis=1), ratio)
+        majority = int(np.bincount(train.scalars("label"), minlength=len(names)).argmax())
+        baselines = {"majority": class_metrics(list(truth), [np.asarray(majority)] * len(truth), len(names))}
+        matrix = confusion(truth, found, len(names))
+        tables = [metrics_table(metrics, baselines), class_table(matrix, names), confusion_table(matrix, names)]
+        return Judgement(metrics, baselines, "\n".join(tables))
 
     def architecture(self) -> dict[str, Any]:
         return {

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
 from components.metrics.measured import Measured
 from components.tasks.task import TaskModel
 from components.transform import tokenizers
-from components.transform.examples import ExampleBatch, Examples, load_classes, load_scaling
-from components.transform.manifest import FeatureInfo, Manifest
+from components.transform.examples import ExampleBatch, Examples
+from components.transform.graph import TARGET, load_classes, load_features, load_scaling
+from components.transform.manifest import FeatureInfo
 from components.transform.tokenizers import Tokenizer
 from pipeline.config import ModelConfig
 
@@ -51,7 +52,7 @@ class Spec:
         tokenizers: Of the features `tokens` and `target`, as far as there are any.
         classes: Names of the classes of `label` and `tags`, by id.
         mean, std: What arrays are standardised with; [0] and [1] without any.
-        longest: Longest of each ragged feature in the train split.
+        longest: Items of the longest example of the train split, of each feature; known while a model is built.
     """
 
     features: Mapping[str, FeatureInfo]
@@ -62,26 +63,18 @@ class Spec:
     longest: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, graph: Path, examples: Path) -> Spec:
-        """Reads what Transform wrote.
-
-        Args:
-            graph: A `TransformGraph`.
-            examples: `TransformedExamples` of it.
-        """
-        manifest = Manifest.load(examples)
-        manifest.require("examples", examples)
-        features, train = manifest.features, Examples(examples, "train")
-        folders = {"tokens": graph, "target": graph / "target"}
-        mean, std = load_scaling(graph) if "array" in features else ([0.0], [1.0])
-        ragged = [name for name in features if train.is_ragged(name)]
+    def read(cls, graph: Path) -> Spec:
+        """Reads what Transform wrote into a `TransformGraph`."""
+        features = load_features(graph)
+        folders = {"tokens": graph, "target": graph / TARGET}
+        mean, std = (scale.tolist() for scale in load_scaling(graph)) if "array" in features else ([0.0], [1.0])
+        names: tuple[Literal["label", "tags"], ...] = ("label", "tags")
         return cls(
             features=features,
             tokenizers={name: tokenizers.load(folder) for name, folder in folders.items() if name in features},
-            classes={name: load_classes(graph, name) for name in ("label", "tags") if name in features},
+            classes={name: load_classes(graph, name) for name in names if name in features},
             mean=mean,
             std=std,
-            longest={name: int(train.lengths(name).max()) for name in ragged},
         )
 
 
@@ -153,7 +146,7 @@ class ExampleModel(TaskModel):
         Raises:
             ValueError: One is missing.
         """
-        chosen = []
+        chosen: list[str] = []
         for names in (*cls.inputs, *((name,) for name in cls.targets)):
             found = next((name for name in names if name in features), None)
             if found is None:

@@ -85,7 +85,7 @@ class Inputs(keras.layers.Layer):
         self.mean, self.std, self.image, self.seed = list(mean), list(std), image, seed
         self.table: Any = None
         self.frames: Any = None
-        self.width = embedding or vocabulary_size
+        self.width: int = embedding or vocabulary_size or 0
         if vocabulary_size is not None and embedding is not None:
             self.table = TokenEmbedding(vocabulary_size, embedding, seed=seed, dtype=self.dtype_policy, name="table")
             self.table.build()

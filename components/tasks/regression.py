@@ -14,10 +14,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from components.metrics.measured import Measured
+from components.metrics.table import metrics_table
+from components.metrics.values import value_metrics
 from components.tasks.encoder import Encoder, pool, valid
 from components.tasks.encoding import encoder_arguments, without_dropout
-from components.tasks.example_task import ExampleModel, Spec
+from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
 from components.tasks.task import Loss
+from components.transform.examples import Examples
 from custom_layers import Dropout
 from pipeline.config import ModelConfig
 
@@ -110,6 +114,24 @@ class SequenceRegressor(ExampleModel):
             values = values * np.asarray(reader.std, "float32") + np.asarray(reader.mean, "float32")
         return {"value": values}
 
+    @classmethod
+    def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
+        """Mean squared and absolute errors: of values, beside the mean value of train; of each next row, beside the
+        row before it and the mean row of train."""
+        found = split.predictions["value"]
+        if "value" in split.examples.features:
+            truth = split.examples.scalars("value").astype(np.float64)
+            mean = np.full(len(truth), train.scalars("value").astype(np.float64).mean())
+            metrics, constant = (_errors([p - t for p, t in zip(each, truth, strict=True)]) for each in (found, mean))
+            return Judgement(metrics, {"mean": constant}, metrics_table(metrics, {"mean": constant}))
+        rows = [split.examples.read("array", i).astype(np.float64) for i in range(len(split.examples))]
+        metrics = _errors([each[: len(row) - 1] - row[1:] for each, row in zip(found, rows, strict=True)])
+        baselines = {
+            "last": _errors([row[:-1] - row[1:] for row in rows]),
+            "mean": _errors([np.asarray(spec.mean) - row[1:] for row in rows]),
+        }
+        return Judgement(metrics, baselines, metrics_table(metrics, baselines))
+
     def architecture(self) -> dict[str, Any]:
         encoder = without_dropout(self.encoder_arguments)
         return {"encoder": encoder, "forecast": self.forecast, "pooling": self.pooling}
@@ -117,3 +139,9 @@ class SequenceRegressor(ExampleModel):
     def get_config(self) -> dict[str, Any]:
         own = {"encoder": self.encoder_arguments, "output_dropout": self.output_dropout, "seed": self.seed}
         return {**super().get_config(), **self.architecture(), **own}
+
+
+def _errors(errors: Sequence[Any]) -> dict[str, Measured]:
+    squared = np.array([np.square(error).sum() for error in errors])
+    absolute = np.array([np.abs(error).sum() for error in errors])
+    return value_metrics(squared, absolute, np.array([np.size(error) for error in errors]))

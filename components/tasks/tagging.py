@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
+from components.metrics.bootstrap import measured, ratio
+from components.metrics.classes import class_metrics, class_table, confusion, confusion_table
+from components.metrics.table import metrics_table
 from components.tasks.encoder import Encoder, valid
 from components.tasks.encoding import encoder_arguments, without_dropout
-from components.tasks.example_task import ExampleModel, Spec
+from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
 from components.tasks.task import Loss
+from components.transform.examples import Examples
 from custom_layers import Dropout
 from pipeline.config import ModelConfig
 
@@ -94,9 +99,45 @@ class Tagger(ExampleModel):
         probabilities = ops.softmax(self(features[self.source], lengths.get(self.source)), axis=-1)
         return {"tags": ops.cast(ops.argmax(probabilities, axis=-1), "int32"), "probabilities": probabilities}
 
+    @classmethod
+    def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
+        """Accuracy and macro-F1 of the timesteps, and nats, beside what is most frequent in train.
+
+        The baseline is each word's most frequent tag (for words never seen, that of all words), or of frames the most
+        frequent one.
+        """
+        names, count = spec.classes["tags"], len(split.examples)
+        truth = [split.examples.read("tags", i).astype(np.int64) for i in range(count)]
+        found = [tags[: len(true)] for tags, true in zip(split.predictions["tags"], truth, strict=True)]
+        nats = [
+            -np.log(np.maximum(p[np.arange(len(true)), true], np.finfo(np.float32).tiny)).sum()
+            for p, true in zip(split.predictions["probabilities"], truth, strict=True)
+        ]
+        metrics = class_metrics(truth, found, len(names))
+        metrics["nats"] = measured(np.stack([nats, [len(true) for true in truth]], axis=1), ratio)
+        frequent = _most_frequent(split.examples, train, len(names))
+        baselines = {"most frequent": class_metrics(truth, frequent, len(names))}
+        matrix = confusion(np.concatenate(truth), np.concatenate(found), len(names))
+        tables = [metrics_table(metrics, baselines), class_table(matrix, names), confusion_table(matrix, names)]
+        return Judgement(metrics, baselines, "\n".join(tables))
+
     def architecture(self) -> dict[str, Any]:
         return {"source": self.source, "classes": self.classes, "encoder": without_dropout(self.encoder_arguments)}
 
     def get_config(self) -> dict[str, Any]:
         own = {"encoder": self.encoder_arguments, "output_dropout": self.output_dropout, "seed": self.seed}
         return {**super().get_config(), **self.architecture(), **own}
+
+
+def _most_frequent(examples: Examples, train: Examples, classes: int) -> list[np.ndarray]:
+    """The tag that train has most often for each word of the examples, or for every frame."""
+    of_words = "tokens" in train.features
+    counts = np.zeros((train.features["tokens"].size or 1 if of_words else 1, classes), np.int64)
+
+    def words(split: Examples, example: int) -> Any:
+        return split.read("tokens", example) if of_words else np.zeros(split.lengths("tags")[example], np.int64)
+
+    for example in range(len(train)):
+        np.add.at(counts, (words(train, example), train.read("tags", example)), 1)
+    best = np.where(counts.any(axis=1), counts.argmax(axis=1), counts.sum(axis=0).argmax())
+    return [best[words(examples, example)] for example in range(len(examples))]

@@ -16,7 +16,7 @@ from components.trainer.backend import compile_inference
 from components.trainer.diagnostics.measure import measurer, spans
 from components.trainer.samples import sampler
 from components.trainer.steps import ExampleSteps, LaneSteps, Steps
-from components.transform.examples import ExampleReader
+from components.transform.examples import Examples
 from components.transform.manifest import Manifest
 from components.transform.reader import LaneReader
 from components.transform.stream import read_stream
@@ -87,9 +87,9 @@ def read_corpus(graph: Path, examples: Path, config: TrainerConfig) -> Corpus:
     tokenizer, manifest = load(graph), Manifest.load(examples)
     steps: Steps
     if manifest.records == "examples":
-        reader = ExampleReader(examples, "train")
-        steps = ExampleSteps(reader, tokenizer.end, config.batch_size or _EXAMPLES_IN_A_BATCH, config.seed)
-        predictions = int(reader.lengths.sum()) + len(reader)
+        train = Examples(examples, "train")
+        steps = ExampleSteps(train, tokenizer.end, config.batch_size or _EXAMPLES_IN_A_BATCH, config.seed)
+        predictions = int(train.lengths("tokens").sum()) + len(train)
     else:
         lanes = LaneReader(examples, "train", tokenizer.end, config.batch_size)
         steps = LaneSteps(lanes, config.update_interval, config.truncation_length, config.length_warmup)

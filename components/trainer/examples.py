@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from keras import ops
 
 from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
@@ -34,7 +34,7 @@ class TaskSteps:
     def __init__(self, examples: Examples, names: list[str], batch_size: int, seed: int) -> None:
         self.batch_size = batch_size
         self._examples, self._names, self._seed = examples, names, seed
-        self.timesteps = max((int(examples.lengths(name).max()) for name in names if examples.is_ragged(name)), default=1)
+        self.timesteps = max(int(examples.lengths(name).max()) for name in names)
         self.whole_epoch = examples.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:
@@ -74,9 +74,11 @@ class ExampleData:
             model: What is to be trained.
             config: How the train split is divided into steps.
         """
-        spec = Spec.read(graph, examples)
+        split = Examples(examples, "train")
+        longest = {name: int(split.lengths(name).max()) for name in split.features}
+        spec = dataclasses.replace(Spec.read(graph), longest=longest)
         names = model.names_in(list(spec.features))
-        train = TaskSteps(Examples(examples, "train"), names, config.batch_size or BATCH_SIZE, config.seed)
+        train = TaskSteps(split, names, config.batch_size or BATCH_SIZE, config.seed)
         return cls(train, Examples(examples, "eval"), names, spec)
 
     def objective(self, model: ExampleModel) -> ExampleObjective:
@@ -105,7 +107,9 @@ class ExampleObjective:
         total = count = 0.0
         for batch in self._data.held_out.in_order(self._data.train.batch_size):
             sums = self._loss(ExampleInputs.of(batch, self._data.names))
-            total, count = (before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True))
+            total, count = (
+                before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True)
+            )
         return {"loss": total / count, "count": int(count)}
 
     def describe(self, metrics: Mapping[str, float]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from components.tasks.task import TaskModel
 from components.trainer.steps import Steps
 
 

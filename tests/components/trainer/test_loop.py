@@ -173,9 +173,7 @@ def test_train_evaluating_less_often_gives_the_same_weights(trained, corpus, tmp
     )
 
     assert len(read_history(tmp_path)[1]) == 1
-    for once, twice in zip(
-        files.load(tmp_path).get_weights(), files.load(trained).get_weights(), strict=True
-    ):
+    for once, twice in zip(files.load(tmp_path).get_weights(), files.load(trained).get_weights(), strict=True):
         np.testing.assert_array_equal(once, twice)
 
 
