@@ -21,37 +21,37 @@ import numpy as np
 from components.array_file import ArrayFile
 
 TEXT, OFFSETS, DIGESTS, FIELDS = "documents.txt", "offsets.npy", "digests.npy", "documents.jsonl"
-
 ARRAYS, ARRAY_STARTS, FEATURES = "arrays.bin", "arrays.npy", "features.json"
+
+# Made once: json.dumps would make one for each document.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Feature:
+    """What every document of an Examples artifact has.
+
+    Attributes:
+        kind: `text`, `class`, `classes`, `number` or `array`.
+        dtype: NumPy name of an array's type, little-endian on disk.
+        shape: Of a document's array; None where it varies, which is the first axis at most.
+    """
+
     kind: str
     dtype: str | None = None
     shape: tuple[int | None, ...] | None = None
 
 
 def read_features(examples: Path) -> dict[str, Feature]:
+    """Name → feature, from `features.json` of an Examples artifact; without one there is the text alone."""
     path = examples / FEATURES
     if not path.exists():
         return {"text": Feature("text")}
-    found = json.loads(path.read_text("utf-8"))
+    features = json.loads(path.read_text("utf-8"))
     return {
-        n: Feature(f["kind"], f.get("dtype"), None if f.get("shape") is None else tuple(f["shape"]))
-        for n, f in found.items()
+        name: Feature(known["kind"], known.get("dtype"), tuple(known["shape"]) if "shape" in known else None)
+        for name, known in features.items()
     }
-
-
-def write_features(examples: Path, features: Mapping[str, Feature]) -> None:
-    import dataclasses
-
-    content = {n: {k: v for k, v in dataclasses.asdict(f).items() if v is not None} for n, f in features.items()}
-    (examples / FEATURES).write_text(json.dumps(content), encoding="utf-8")
-
-
-# Made once: json.dumps would make one for each document.
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,25 @@ class Documents:
             for line in lines:
                 yield json.loads(line)
 
+    @cached_property
+    def array_starts(self) -> np.ndarray:
+        """Byte at which each document's array starts, and their total: int64 [documents + 1]. Mapped from the disk."""
+        return np.load(self.folder / ARRAY_STARTS, mmap_mode="r")
+
     def array(self, document: int, feature: Feature) -> np.ndarray:
-        starts = np.load(self.folder / ARRAY_STARTS, mmap_mode="r")
-        a, b = starts[document : document + 2].tolist()
+        """The array of one document.
+
+        Args:
+            document: Its number.
+            feature: Type and shape.
+        """
+        start, stop = self.array_starts[document : document + 2].tolist()
         dtype = np.dtype(feature.dtype).newbyteorder("<")
-        shape = [-1 if n is None else n for n in feature.shape]
-        return np.fromfile(self.folder / ARRAYS, dtype, (b - a) // dtype.itemsize, offset=a).reshape(shape)
+        shape = [-1 if length is None else length for length in feature.shape or ()]
+        # -1 says nothing of an array without a number.
+        shape = shape if stop > start else [max(length, 0) for length in shape]
+        count = (stop - start) // dtype.itemsize
+        return np.fromfile(self.folder / ARRAYS, dtype, count, offset=start).reshape(shape)
 
     def read(self, document: int) -> str:
         """The text of one document."""

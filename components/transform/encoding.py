@@ -56,7 +56,7 @@ class Encoder:
         """The numbers of each feature of a document, an array as it is.
 
         Args:
-            raw: Its features, as `Corpus.read` yields them, and the `array` if it has one.
+            raw: Its features, as `RawExamples.read` yields them, and the `array` if it has one.
         """
         return {_NAMES.get(name, name): self._numbers(name, raw[name]) for name in self.features}
 

@@ -61,7 +61,10 @@ class ExampleReader:
     @cached_property
     def _shards(self) -> list[np.ndarray]:
         # An empty file cannot be mapped, and need not.
-        return [np.memmap(path, mode="r") if path.stat().st_size else np.zeros(0, np.uint8) for path in self._paths]
+        return [
+            np.asarray(np.memmap(path, mode="r")) if path.stat().st_size else np.zeros(0, np.uint8)
+            for path in self._paths
+        ]
 
     def scalars(self) -> np.ndarray:
         """The numbers of all examples of a feature that has one each, in their stored type [examples]."""

@@ -12,7 +12,7 @@ import numpy as np
 from components.beam_run import Meter
 from components.documents import ARRAYS, Documents, Feature
 from components.transform.moments import Moments, joined
-from components.transform.raw_examples import CLASSES, Corpus, FaultyDocument, array_starts, array_type
+from components.transform.raw_examples import CLASSES, FaultyDocument, RawExamples, array_type
 from components.transform.shards import ShardSpec
 from components.transform.vocabulary import Counting
 
@@ -88,7 +88,7 @@ class FeatureJob:
         meter: Is told what is done.
     """
 
-    corpus: Corpus
+    corpus: RawExamples
     countings: Mapping[str, Counting]
     meter: Meter
 
@@ -147,7 +147,7 @@ def columns(feature: Feature) -> int:
 def array_pieces(documents: Documents, spec: ShardSpec, feature: Feature) -> Iterator[np.ndarray]:
     """Yields the numbers of a shard's arrays, [rows, columns] each, a piece at a time; where an array ends is lost."""
     dtype, width = array_type(feature)[0], columns(feature)
-    start, stop = array_starts(documents)[[spec.first, spec.stop]].tolist()
+    start, stop = documents.array_starts[[spec.first, spec.stop]].tolist()
     left = (stop - start) // dtype.itemsize
     at_once = max(_BYTES_AT_ONCE // (dtype.itemsize * width), 1) * width
     with (documents.folder / ARRAYS).open("rb") as file:

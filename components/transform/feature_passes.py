@@ -21,7 +21,7 @@ from components.transform.encoding import Encoder
 from components.transform.feature_counts import FeatureCounts, FeatureJob, columns, count_shard
 from components.transform.graph import TARGET, save_classes, save_features, save_scaling
 from components.transform.manifest import Manifest, SplitManifest
-from components.transform.raw_examples import CLASSES, TEXTS, Corpus, CountTokens, count_blank_words, field
+from components.transform.raw_examples import CLASSES, TEXTS, CountTokens, RawExamples, count_blank_words, field
 from components.transform.records import FRAME_BYTES, token_dtype
 from components.transform.shards import SHARD_BYTES, ShardSpec, shard_specs, write_shard
 from components.transform.text_options import TextOptions
@@ -40,7 +40,7 @@ class WriteJob:
         meter: Is told what is done.
     """
 
-    corpus: Corpus
+    corpus: RawExamples
     encoder: Encoder
     folder: str
     meter: Meter
@@ -137,7 +137,7 @@ def transform_examples(
     ).save(folder)
 
 
-def open_corpus(config: TransformConfig, examples: Path) -> Corpus:
+def open_corpus(config: TransformConfig, examples: Path) -> RawExamples:
     """Opens the documents of an Examples artifact.
 
     Raises:
@@ -152,7 +152,7 @@ def open_corpus(config: TransformConfig, examples: Path) -> Corpus:
     words = count_blank_words
     if config.tokenizer == "word":
         words = CountTokens(TextOptions(config.normalization, config.lowercase))
-    return Corpus(Documents.splits(examples), features, words)
+    return RawExamples(Documents.splits(examples), features, words)
 
 
 def _train_texts(train: Documents, feature: str) -> Iterator[str]:
@@ -163,7 +163,7 @@ def _train_texts(train: Documents, feature: str) -> Iterator[str]:
             yield field(fields, feature, "text")
 
 
-def _save_graph(graph: Path, corpus: Corpus, encoder: Encoder, counts: FeatureCounts) -> None:
+def _save_graph(graph: Path, corpus: RawExamples, encoder: Encoder, counts: FeatureCounts) -> None:
     for name, tokenizer in encoder.tokenizers.items():
         folder = graph if name == "text" else graph / TARGET
         folder.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from components.documents import ARRAY_STARTS, FIELDS, Documents, Feature
+from components.documents import FIELDS, Documents, Feature
 from components.transform.shards import ShardSpec
 from components.transform.text_options import TextOptions
 from components.transform.words import split_words
@@ -25,7 +25,7 @@ class FaultyDocument(ValueError):
 
 
 @dataclass(frozen=True)
-class Corpus:
+class RawExamples:
     """All that is known of the documents before they are read.
 
     Attributes:
@@ -62,13 +62,13 @@ class Corpus:
         """Bytes of text and arrays before each document, and of all: int64 [documents + 1]."""
         documents = self.splits[split]
         starts = np.asarray(documents.offsets[:, 0])
-        return starts + array_starts(documents) if "array" in self.features else starts
+        return starts + documents.array_starts if "array" in self.features else starts
 
     def bytes(self, spec: ShardSpec) -> int:
         """Bytes of text and arrays of a shard."""
         documents, places = self.splits[spec.split], [spec.first, spec.stop]
         size = int(np.diff(documents.offsets[places, 0])[0])
-        return size + (int(np.diff(array_starts(documents)[places])[0]) if "array" in self.features else 0)
+        return size + (int(np.diff(documents.array_starts[places])[0]) if "array" in self.features else 0)
 
 
 def field(fields: Mapping[str, Any], name: str, kind: str) -> Any:
@@ -144,14 +144,9 @@ def read_fields(documents: Documents, line: int, count: int) -> Iterator[dict[st
             yield json.loads(raw)
 
 
-def array_starts(documents: Documents) -> np.ndarray:
-    """Byte at which each array starts, and their total: int64 [documents + 1]. Mapped from the disk."""
-    return np.load(documents.folder / ARRAY_STARTS, mmap_mode="r")
-
-
 def array_rows(documents: Documents, spec: ShardSpec, feature: Feature) -> list[int]:
     """Length of the first axis of each array of a shard."""
-    sizes = np.diff(array_starts(documents)[spec.first : spec.stop + 1])
+    sizes = np.diff(documents.array_starts[spec.first : spec.stop + 1])
     return (sizes // row_bytes(feature)).tolist()
 
 
