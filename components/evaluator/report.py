@@ -22,8 +22,8 @@ def refusals(metrics: Mapping[str, float], thresholds: ThresholdsConfig) -> list
         if name not in metrics:
             known = ", ".join(key for key in type(thresholds).model_fields if key in metrics)
             raise ValueError(
-                f"Evaluator: a threshold must be on a metric of the task. Received: evaluator.thresholds.{name}. Choose "
-                f"among {known}, and run the pipeline again: the model is kept."
+                f"Evaluator: a threshold must be on a metric of the task. Received: evaluator.thresholds.{name}. "
+                f"Choose among {known}, and run the pipeline again: the model is kept."
             )
         value = metrics[name]
         # `not <=` rather than `>`: a metric that is NaN misses every bound.

@@ -27,7 +27,9 @@ class ServedExamples(tf.Module):
         self._names = model.input_names(list(spec.features))
         folders = {"tokens": graph, "target": graph / "target"}
         needed = {*self._names, *model.outputs.values()} & folders.keys() & spec.features.keys()
-        self._tokenizers = {name: GraphTokenizer(folders[name]) for name in sorted(needed)}
+        self._tokenizers = {
+            name: GraphTokenizer(folders[name], "target_" if name == "target" else "") for name in sorted(needed)
+        }
 
     def signatures(self) -> dict[str, Any]:
         """The function under its names: `serving_default` and the task's own."""

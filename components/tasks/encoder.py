@@ -193,15 +193,7 @@ class Encoder(keras.layers.Layer):
         return ops.reshape(padded, (-1, wanted * self.reader.width))
 
     def get_config(self) -> dict[str, Any]:
-        own: tuple[str, ...] = (
-            "kind",
-            "units",
-            "activation",
-            "bidirectional",
-            "timesteps",
-            "recurrent_initializer",
-            "seed",
-        )
-        own += ("input_dropout", "recurrent_dropout")
-        named = {name: getattr(self, name) for name in own}
+        own = ("kind", "units", "activation", "bidirectional", "timesteps", "recurrent_initializer", "seed")
+        dropout = ("input_dropout", "recurrent_dropout")
+        named = {name: getattr(self, name) for name in (*own, *dropout)}
         return {**super().get_config(), **named, "inputs": self.inputs_config, "layers": self.num_layers}
