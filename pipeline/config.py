@@ -10,6 +10,10 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
+from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
+from pipeline.example_gen_config import FieldsConfig as FieldsConfig
+from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
+from pipeline.example_gen_config import SplitsConfig as SplitsConfig
 from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
@@ -27,86 +31,6 @@ class PipelineConfig(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="a name of letters, digits, '_' and '-' that starts with a letter or a digit",
     )
-
-
-class SplitsConfig(Section):
-    """Share of the corpus, in characters, that each split gets. They add up to 1."""
-
-    train: float = Field(default=0.9, gt=0, le=1)
-    eval: float = Field(default=0.05, gt=0, le=1)
-    test: float = Field(default=0.05, ge=0, le=1)
-
-    @pydantic.model_validator(mode="after")
-    def _add_up_to_one(self) -> SplitsConfig:
-        total = self.train + self.eval + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train + eval + test must be 1; here they add up to {total:g}")
-        return self
-
-
-class SeparatorConfig(Section):
-    """separator: What lies between two documents of a file."""
-
-    separator: str = Field(min_length=1, description="text of at least one character")
-
-
-class FieldsConfig(Section):
-    """Which field of a record is what; `a.b` is the field b of the mapping a. All others are kept with the document.
-
-    text: The document. id: Its name (null: its file and its number in it). split: For `splits: given`, the split it
-        belongs to.
-    """
-
-    text: str = Field(default="text", min_length=1)
-    id: str | None = Field(default=None, min_length=1)
-    split: str | None = Field(default=None, min_length=1)
-
-
-_RECORDS = ("jsonl", "csv", "tsv", "tfds")
-
-
-class ExampleGenConfig(Section):
-    """Where the corpus comes from and how it is split.
-
-    source: `text:GLOB` (see `document`), `jsonl:GLOB`, `csv:GLOB` or `tsv:GLOB` (a document a record), on this machine
-        or as a URL that Beam reads; `tfds:NAME[/CONFIG][:VERSION]` (a document an example); `package:NAME` (the
-        Markdown files of an installed Python package, a document per file); `inline:TEXT` (one document).
-    document: What a document is in `text:`: a file, a line, or the text between two separators.
-    fields: Which field of a record of `jsonl:`, `csv:`, `tsv:` and `tfds:` is the text.
-    splits: Shares of the corpus; `same`: all of it for every split; `given`: the splits that the source itself names.
-    split_by: Whole documents by the hash of their id, or contiguous pieces of the corpus.
-    on_bad_record: What cannot be read stops the run, or is counted, listed in `bad_records.jsonl` and left out.
-    data_dir: Where `tfds:` keeps its data sets; null for TFDS's own default.
-    """
-
-    source: str = Field(
-        pattern=r"^(?s:(inline|text|jsonl|csv|tsv|tfds|package):.+)$",
-        description="inline:TEXT, text:GLOB, jsonl:GLOB, csv:GLOB, tsv:GLOB, tfds:NAME or package:NAME",
-    )
-    document: Literal["file", "line"] | SeparatorConfig = Field(
-        default="file", description="'file', 'line' or {separator: TEXT}"
-    )
-    fields: FieldsConfig = FieldsConfig()
-    splits: SplitsConfig | Literal["same", "given"] = SplitsConfig()
-    split_by: Literal["hash", "position"] = "hash"
-    on_bad_record: Literal["fail", "skip"] = "fail"
-    data_dir: str | None = Field(default=None, min_length=1)
-
-    @pydantic.model_validator(mode="after")
-    def _keys_fit_the_source(self) -> ExampleGenConfig:
-        kind = self.source.partition(":")[0]
-        if self.document != "file" and kind != "text":
-            raise ValueError(f"document is for text: sources; here source is {kind}:. Leave it out")
-        if self.fields != FieldsConfig() and kind not in _RECORDS:
-            known = ", ".join(f"{name}:" for name in _RECORDS)
-            raise ValueError(f"fields is for sources of records ({known}); here source is {kind}:. Leave it out")
-        if self.fields.split is not None and self.splits != "given":
-            raise ValueError("fields.split names the records' own splits, so it needs `splits: given`")
-        if self.splits == "given" and kind in ("inline", "package"):
-            raise ValueError(f"{kind}: sources name no splits, so `splits: given` is not for them")
-        if self.data_dir is not None and kind != "tfds":
-            raise ValueError(f"data_dir is for tfds: sources; here source is {kind}:. Leave it out")
-        return self
 
 
 class SchemaGenConfig(Section):
