@@ -131,7 +131,7 @@ def _cells(splits: Sequence[SplitStatistics], name: str | None, of: str | None) 
 
 
 def _length_plot(split: SplitStatistics, color: str) -> str:
-    if not split.documents:
+    if not (split.documents and split.has_text):
         return ""
     buckets = split.lengths.histograms[0].buckets
     edges = [bucket.low_value for bucket in buckets] + [buckets[-1].high_value]
