@@ -9,13 +9,22 @@ class Artifact:
 
 
 class Examples(Artifact):
-    """Documents of each split, as text.
+    """Documents of each split: their text, arrays, and what else is known of them.
 
-    Split-S/documents.txt    UTF-8; the documents of the split, one after the other, nothing between them
+    features.json            feature → {"kind", and of an array "dtype" and "shape" (null where it varies, which only
+                             the first dimension may)}, for the features that every document has: "text" (kind text),
+                             "label" (class), "tags" (classes), "target" (text), "value" (number), "array" (array);
+                             without this file the documents have "text"
+    Split-S/documents.txt    UTF-8; the documents of the split, one after the other, nothing between them; without the
+                             feature text every document's text is empty
     Split-S/offsets.npy      int64 [documents + 1, 2]: the byte and the character at which each document starts in the
                              text, in order; the last row is their totals
-    Split-S/digests.npy      uint64 [documents]: a hash of each document's bytes
-    Split-S/documents.jsonl  one JSON object a document: its "id", and what else its source says of it
+    Split-S/digests.npy      uint64 [documents]: a hash of each document's text and array, or, where it has neither, of
+                             its fields but the id
+    Split-S/documents.jsonl  one JSON object a document: its "id", its features "label", "tags" (list of str), "target"
+                             (and "references", list of str, all right answers), "value", and what else its source says
+    Split-S/arrays.bin       with array: the arrays, one after the other, little-endian, in C order
+    Split-S/arrays.npy       int64 [documents + 1]: the byte at which each array starts; the last is their total
     bad_records.jsonl        with `on_bad_record: skip`: one JSON object a record that was left out: "file", "offset" (a
                              byte of the decompressed file), "line" where it has one, "reason"
     """

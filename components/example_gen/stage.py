@@ -176,7 +176,7 @@ class ExampleGen(Stage):
                 raise _too_short(total, name, what)
             # Text alone can be cut, with what else is known of it on both sides.
             if part.stop is not None and set(corpus.job.features) != {"text"}:
-                raise _too_short(len(sizes), name, "whole document")
+                raise _too_short(len(sizes), name, "document")
         if not parts:
             raise _too_short(total, "train", what)
         return {name: part.among(left) for name, part in parts.items()}
