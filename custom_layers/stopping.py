@@ -41,8 +41,8 @@ class StopHead(_Scalar):
         s_t = σ(h_t w + b)
 
     h_t is the state that also gives p(y_t) = softmax(h_t V + c): s_t is the probability that y_t is the last token,
-    and p(y_1 … y_τ | c) = Π_t p(y_t) · Π_{t<τ} (1 - s_t) · s_τ. So the targets of a sequence of τ tokens are τ - 1 zeros
-    and a one, at the positions of its tokens; no end symbol is among them.
+    and p(y_1 … y_τ | c) = Π_t p(y_t) · Π_{t<τ} (1 - s_t) · s_τ. So the targets of a sequence of τ tokens are τ - 1
+    zeros and a one, at the positions of its tokens; no end symbol is among them.
 
     Call arguments:
         states: float `[batch, timesteps, units]`, or `[rows, units]`.
