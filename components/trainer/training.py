@@ -224,7 +224,7 @@ class Training:
         self._on_evaluation(self.epoch, result)
         self._progress.note(
             f"\nepoch {self.epoch}/{self._config.epochs}: eval {self._objective.describe(result)}"
-            f"{' (best so far)' if is_best else ''}\n{text}\n"
+            f"{' (best so far)' if is_best else ''}\n" + (f"{text}\n" if text else "")
         )
         if self._config.diagnostics:
             self._diagnose()

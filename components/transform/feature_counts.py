@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from components.beam_run import Meter
-from components.documents import ARRAYS, Documents, Feature
+from components.document_arrays import ARRAYS
+from components.documents import Documents, Feature
 from components.transform.moments import Moments, joined
 from components.transform.raw_examples import CLASSES, FaultyDocument, RawExamples, array_type
 from components.transform.shards import ShardSpec

@@ -191,7 +191,9 @@ def test_context_decoder_takes_the_fused_path_with_one_product_of_the_context(
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_context_decoder_in_a_model_survives_saving(context, data, tmp_path):
     inputs, vector = keras.Input((None, WIDTH)), keras.Input((CONTEXT_WIDTH,))
-    decoder = ContextDecoder(UNITS, LAYERS, context, activation="relu", input_dropout=0.1, recurrent_dropout=0.2, seed=4)
+    decoder = ContextDecoder(
+        UNITS, LAYERS, context, activation="relu", input_dropout=0.1, recurrent_dropout=0.2, seed=4
+    )
     outputs, states = decoder(inputs, vector)
     model = keras.Model([inputs, vector], [outputs, *states])
     assert [tuple(x.shape) for x in model.outputs] == [(None, None, UNITS), (None, UNITS), (None, UNITS)]

@@ -100,7 +100,9 @@ def test_length_is_rounded_and_bounded():
 
     assert lengths.dtype == np.int32
     np.testing.assert_array_equal(lengths, [1, 1, 2, 3, 30, 30, 30, 30])
-    np.testing.assert_array_equal(array(LengthHead.length(np.log(np.arange(1, 200.0)).astype("float32"), 199)), range(1, 200))
+    np.testing.assert_array_equal(
+        array(LengthHead.length(np.log(np.arange(1, 200.0)).astype("float32"), 199)), range(1, 200)
+    )
     with pytest.raises(ValueError, match="LengthHead: maximum must be a positive integer"):
         LengthHead.length(predicted, 0)
 

@@ -53,6 +53,7 @@ class TrainStep:
         # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
         on_cpu = not tf.config.list_physical_devices("GPU")
         xla = not (on_cpu and model.compute_dtype == "bfloat16")
+        self._concrete: dict[Any, Any] = {}
         self._replicas: _Replicas | None = None
         if devices == 1:
             self._compiled = tf.function(self._step, jit_compile=xla)
@@ -79,7 +80,7 @@ class TrainStep:
         arrays = tf.nest.map_structure(tf.constant, batch)
         # As arrays: TensorFlow keeps a tensor for every Python number that it was ever given.
         numbers = tf.constant(np.asarray(step, np.int32)), tf.constant(np.asarray(scale, np.float32))
-        return self._compiled(arrays, list(states), *numbers)
+        return call_for_shapes(self._compiled, self._concrete, arrays, list(states), *numbers)
 
     def _step(
         self, batch: Any, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
@@ -217,9 +218,28 @@ class _Replicas:
         return [scope.get_current_value(variable) for variable in variables], sums, states
 
 
+def call_for_shapes(function: Any, concrete: dict[Any, Any], *arguments: Any) -> Any:
+    """Calls a `tf.function`, traced once for each set of shapes.
+
+    Called directly, TensorFlow would take batches of several lengths for a function that is traced too often, and warn.
+
+    Args:
+        function: What is called.
+        concrete: What was traced before, by shapes; is added to.
+        arguments: Nested tensors.
+    """
+    shapes = tuple(tuple(tensor.shape) for tensor in tf.nest.flatten(arguments))
+    if shapes not in concrete:
+        concrete[shapes] = function.get_concrete_function(*arguments)
+    return concrete[shapes](*arguments)
+
+
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of arrays that reads the model's variables, for static shapes."""
-    return tf.function(function, jit_compile=True)
+    compiled, concrete = tf.function(function, jit_compile=True), {}
+    return lambda *arguments: call_for_shapes(
+        compiled, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
+    )
 
 
 def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -236,9 +256,7 @@ def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callab
             value = function(differentiated, *others)
         return value, tape.gradient(value, differentiated, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    def call(*arguments: Any) -> tuple[Any, Any]:
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
-        # Called directly, TensorFlow would take several functions made here for one that is traced too often, and warn.
-        return compute.get_concrete_function(*tensors)(*tensors)
-
-    return call
+    concrete: dict[Any, Any] = {}
+    return lambda *arguments: call_for_shapes(
+        compute, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
+    )
