@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluator.evaluation import Evaluation
-from components.metrics.measured import Measured
+from components.metrics.bootstrap import Measured
 from components.tasks.example_task import ExampleModel, Spec, Split, predictions_of
 from components.trainer.backend import compile_inference
 from components.transform.examples import Examples
@@ -44,19 +44,12 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path) -> Evalu
             **{metric: found.value for metric, found in judged.metrics.items()},
             "examples": len(held_out),
             "intervals": _intervals(judged.metrics),
-            "baselines": {
-                baseline: {metric: found.value for metric, found in measured.items()}
-                for baseline, measured in judged.baselines.items()
-            },
+            "baselines": {name: dict(figures) for name, figures in judged.baselines.items()},
         }
         report.append(f"{name}: {len(held_out):,} examples\n\n{judged.report}")
     return Evaluation(metrics, {}, "\n".join(report))
 
 
 def _intervals(metrics: Mapping[str, Measured]) -> dict[str, list[float]]:
-    """Lower and upper end of each interval there is."""
-    return {
-        name: [found.low, found.high]
-        for name, found in metrics.items()
-        if found.low is not None and found.high is not None
-    }
+    """Lower and upper end of each interval."""
+    return {name: [found.low, found.high] for name, found in metrics.items()}

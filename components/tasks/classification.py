@@ -13,9 +13,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from components.metrics.bootstrap import measured, ratio
-from components.metrics.classes import class_metrics, class_table, confusion, confusion_table
-from components.metrics.table import metrics_table
+from components.metrics.bootstrap import measure, ratio
+from components.metrics.classification import class_counts
+from components.metrics.task_baselines import majority_class
+from components.tasks.class_metrics import class_metrics, class_report, class_values
 from components.tasks.encoder import Encoder, pool
 from components.tasks.encoding import encoder_arguments, without_dropout
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
@@ -113,13 +114,13 @@ class Classifier(ExampleModel):
         found = np.asarray(split.predictions["label"], np.int64)
         p = np.asarray(split.predictions["probabilities"])[np.arange(len(truth)), truth]
         nats = -np.log(np.maximum(p, np.finfo(np.float32).tiny))
-        metrics = class_metrics(list(truth), list(found), len(names))
-        metrics["nats"] = measured(np.stack([nats, np.ones(len(nats))], axis=1), ratio)
-        majority = int(np.bincount(train.scalars("label"), minlength=len(names)).argmax())
-        baselines = {"majority": class_metrics(list(truth), [np.asarray(majority)] * len(truth), len(names))}
-        matrix = confusion(truth, found, len(names))
-        tables = [metrics_table(metrics, baselines), class_table(matrix, names), confusion_table(matrix, names)]
-        return Judgement(metrics, baselines, "\n".join(tables))
+        metrics = {
+            **class_metrics(class_counts(truth, found, len(names))),
+            "nats": measure(np.stack([nats, np.ones(len(nats))], axis=1), ratio),
+        }
+        majority = majority_class(train.scalars("label"), len(truth))
+        baselines = {"majority": class_values(class_counts(truth, majority, len(names)))}
+        return Judgement(metrics, baselines, class_report(metrics, baselines, truth, found, names))
 
     def architecture(self) -> dict[str, Any]:
         return {

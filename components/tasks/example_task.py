@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
-from components.metrics.measured import Measured
+from components.metrics.bootstrap import Measured
 from components.tasks.task import TaskModel
 from components.transform import tokenizers
 from components.transform.examples import ExampleBatch, Examples
@@ -82,13 +82,13 @@ class Judgement(NamedTuple):
     """How good predictions are.
 
     Attributes:
-        metrics: Name → value, with its confidence interval where it has one.
+        metrics: Name → value and 95 % interval.
         baselines: Name of a baseline → the same metrics, as far as it has them.
         report: Tables and examples for people; may be empty.
     """
 
     metrics: Mapping[str, Measured]
-    baselines: Mapping[str, Mapping[str, Measured]]
+    baselines: Mapping[str, Mapping[str, float]]
     report: str
 
 

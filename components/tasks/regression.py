@@ -14,9 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from components.metrics.measured import Measured
-from components.metrics.table import metrics_table
-from components.metrics.values import value_metrics
+from components.metrics.bootstrap import Measured, measure, ratio
+from components.metrics.regression import absolute_errors, squared_errors
+from components.metrics.report import figures_table
+from components.metrics.task_baselines import mean_value
 from components.tasks.encoder import Encoder, pool, valid
 from components.tasks.encoding import encoder_arguments, without_dropout
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
@@ -120,17 +121,19 @@ class SequenceRegressor(ExampleModel):
         row before it and the mean row of train."""
         found = split.predictions["value"]
         if "value" in split.examples.features:
-            truth = split.examples.scalars("value").astype(np.float64)
-            mean = np.full(len(truth), train.scalars("value").astype(np.float64).mean())
-            metrics, constant = (_errors([p - t for p, t in zip(each, truth, strict=True)]) for each in (found, mean))
-            return Judgement(metrics, {"mean": constant}, metrics_table(metrics, {"mean": constant}))
-        rows = [split.examples.read("array", i).astype(np.float64) for i in range(len(split.examples))]
-        metrics = _errors([each[: len(row) - 1] - row[1:] for each, row in zip(found, rows, strict=True)])
-        baselines = {
-            "last": _errors([row[:-1] - row[1:] for row in rows]),
-            "mean": _errors([np.asarray(spec.mean) - row[1:] for row in rows]),
-        }
-        return Judgement(metrics, baselines, metrics_table(metrics, baselines))
+            truth = [np.atleast_1d(value) for value in split.examples.scalars("value").astype(np.float64)]
+            constant = list(mean_value(train.scalars("value"), len(truth))[:, None])
+            baselines = {"mean": _values(_errors(truth, constant))}
+            metrics = _measured(_errors(truth, [np.atleast_1d(value) for value in found]))
+        else:
+            rows = [split.examples.read("array", i).astype(np.float64) for i in range(len(split.examples))]
+            truth = [row[1:] for row in rows]
+            baselines = {
+                "last": _values(_errors(truth, [row[:-1] for row in rows])),
+                "mean": _values(_errors(truth, [np.broadcast_to(spec.mean, each.shape) for each in truth])),
+            }
+            metrics = _measured(_errors(truth, [each[: len(row) - 1] for each, row in zip(found, rows, strict=True)]))
+        return Judgement(metrics, baselines, figures_table(metrics, baselines))
 
     def architecture(self) -> dict[str, Any]:
         encoder = without_dropout(self.encoder_arguments)
@@ -141,7 +144,18 @@ class SequenceRegressor(ExampleModel):
         return {**super().get_config(), **self.architecture(), **own}
 
 
-def _errors(errors: Sequence[Any]) -> dict[str, Measured]:
-    squared = np.array([np.square(error).sum() for error in errors])
-    absolute = np.array([np.abs(error).sum() for error in errors])
-    return value_metrics(squared, absolute, np.array([np.size(error) for error in errors]))
+def _errors(truth: Sequence[Any], found: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Statistics of each example, whose numbers of values differ: name → float64 [examples, 2]."""
+    pairs = list(zip(truth, found, strict=True))
+    return {
+        name: np.concatenate([errors(true[None], np.asarray(each)[None]) for true, each in pairs])
+        for name, errors in (("mse", squared_errors), ("mae", absolute_errors))
+    }
+
+
+def _measured(statistics: Mapping[str, np.ndarray]) -> dict[str, Measured]:
+    return {name: measure(each, ratio) for name, each in statistics.items()}
+
+
+def _values(statistics: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(ratio(each.sum(axis=0))) for name, each in statistics.items()}

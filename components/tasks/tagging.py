@@ -14,9 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from components.metrics.bootstrap import measured, ratio
-from components.metrics.classes import class_metrics, class_table, confusion, confusion_table
-from components.metrics.table import metrics_table
+from components.metrics.bootstrap import measure, ratio
+from components.metrics.classification import class_counts
+from components.metrics.task_baselines import majority_class, most_frequent_tags
+from components.tasks.class_metrics import class_metrics, class_report, class_values
 from components.tasks.encoder import Encoder, valid
 from components.tasks.encoding import encoder_arguments, without_dropout
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
@@ -108,18 +109,20 @@ class Tagger(ExampleModel):
         """
         names, count = spec.classes["tags"], len(split.examples)
         truth = [split.examples.read("tags", i).astype(np.int64) for i in range(count)]
-        found = [tags[: len(true)] for tags, true in zip(split.predictions["tags"], truth, strict=True)]
+        lengths = np.array([len(tags) for tags in truth])
+        found = np.concatenate([p[:n] for p, n in zip(split.predictions["tags"], lengths, strict=True)])
         nats = [
-            -np.log(np.maximum(p[np.arange(len(true)), true], np.finfo(np.float32).tiny)).sum()
-            for p, true in zip(split.predictions["probabilities"], truth, strict=True)
+            -np.log(np.maximum(p[np.arange(len(tags)), tags], np.finfo(np.float32).tiny)).sum()
+            for p, tags in zip(split.predictions["probabilities"], truth, strict=True)
         ]
-        metrics = class_metrics(truth, found, len(names))
-        metrics["nats"] = measured(np.stack([nats, [len(true) for true in truth]], axis=1), ratio)
-        frequent = _most_frequent(split.examples, train, len(names))
-        baselines = {"most frequent": class_metrics(truth, frequent, len(names))}
-        matrix = confusion(np.concatenate(truth), np.concatenate(found), len(names))
-        tables = [metrics_table(metrics, baselines), class_table(matrix, names), confusion_table(matrix, names)]
-        return Judgement(metrics, baselines, "\n".join(tables))
+        flat = np.concatenate(truth)
+        metrics = {
+            **class_metrics(class_counts(flat, found, len(names), lengths)),
+            "nats": measure(np.stack([nats, lengths], axis=1), ratio),
+        }
+        frequent = _most_frequent(split.examples, train, len(flat))
+        baselines = {"most frequent": class_values(class_counts(flat, frequent, len(names), lengths))}
+        return Judgement(metrics, baselines, class_report(metrics, baselines, flat, found, names))
 
     def architecture(self) -> dict[str, Any]:
         return {"source": self.source, "classes": self.classes, "encoder": without_dropout(self.encoder_arguments)}
@@ -129,15 +132,12 @@ class Tagger(ExampleModel):
         return {**super().get_config(), **self.architecture(), **own}
 
 
-def _most_frequent(examples: Examples, train: Examples, classes: int) -> list[np.ndarray]:
-    """The tag that train has most often for each word of the examples, or for every frame."""
-    of_words = "tokens" in train.features
-    counts = np.zeros((train.features["tokens"].size or 1 if of_words else 1, classes), np.int64)
-
-    def words(split: Examples, example: int) -> Any:
-        return split.read("tokens", example) if of_words else np.zeros(split.lengths("tags")[example], np.int64)
-
-    for example in range(len(train)):
-        np.add.at(counts, (words(train, example), train.read("tags", example)), 1)
-    best = np.where(counts.any(axis=1), counts.argmax(axis=1), counts.sum(axis=0).argmax())
-    return [best[words(examples, example)] for example in range(len(examples))]
+def _most_frequent(examples: Examples, train: Examples, count: int) -> np.ndarray:
+    """The tag that train has most often for each word of the examples, or for every frame: int64 [count]."""
+    tags = np.concatenate([train.read("tags", i) for i in range(len(train))])
+    if "tokens" not in train.features:
+        return majority_class(tags, count)
+    words, known = (
+        np.concatenate([split.read("tokens", i) for i in range(len(split))]).tolist() for split in (examples, train)
+    )
+    return most_frequent_tags(known, tags, words)

@@ -236,7 +236,7 @@ def call_for_shapes(function: Any, concrete: dict[Any, Any], *arguments: Any) ->
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of arrays that reads the model's variables, for static shapes."""
-    compiled, concrete = tf.function(function, jit_compile=True), {}
+    compiled, concrete = tf.function(function, jit_compile=True), dict[Any, Any]()
     return lambda *arguments: call_for_shapes(
         compiled, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
     )
