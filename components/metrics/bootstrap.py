@@ -76,7 +76,7 @@ def interval(
         confidence: Share of the resamples inside the interval.
 
     Returns:
-        Lower and upper bound; NaN where the metric is NaN on every resample.
+        Lower and upper bound; NaN where the metric is NaN on every resample, or a statistic is not finite.
 
     Raises:
         ValueError: There are no examples or no resamples, or `confidence` is not between 0 and 1.
@@ -85,6 +85,18 @@ def interval(
         raise ValueError(
             f"interval: confidence must be between 0 and 1. Received: confidence={confidence!r}. 0.95 is usual."
         )
+    if len(statistics) < 1:
+        raise ValueError(
+            "interval: statistics must have at least one example. Received: statistics of shape "
+            f"{statistics.shape}. Evaluate on a split that has examples."
+        )
+    if resamples < 1:
+        raise ValueError(
+            f"interval: resamples must be at least 1. Received: resamples={resamples!r}. {RESAMPLES} are usual."
+        )
+    # One example that is not finite spoils the value, but not the third of the resamples that miss it.
+    if not np.isfinite(statistics).all():
+        return np.nan, np.nan
     values = _resampled(statistics, metric, resamples, seed)
     values = values[~np.isnan(values)]
     if not len(values):
@@ -97,15 +109,6 @@ def interval(
 def _resampled(statistics: np.ndarray, metric: Metric, resamples: int, seed: int) -> np.ndarray:
     """The metric on every resample, float64 [resamples]."""
     examples = len(statistics)
-    if examples < 1:
-        raise ValueError(
-            "interval: statistics must have at least one example. Received: statistics of shape "
-            f"{statistics.shape}. Evaluate on a split that has examples."
-        )
-    if resamples < 1:
-        raise ValueError(
-            f"interval: resamples must be at least 1. Received: resamples={resamples!r}. {RESAMPLES} are usual."
-        )
     random = np.random.default_rng(seed)
     flat = statistics.reshape(examples, -1).astype(np.float64)
     at_once = max(1, _DRAWS // examples)
@@ -115,8 +118,6 @@ def _resampled(statistics: np.ndarray, metric: Metric, resamples: int, seed: int
         drawn = random.integers(examples, size=(rows, examples))
         drawn += np.arange(rows)[:, None] * examples
         counts = np.bincount(drawn.ravel(), minlength=rows * examples).reshape(rows, examples)
-        # One product for all sums; what is NaN in one example (0 · NaN included) is NaN in every resample.
-        with np.errstate(invalid="ignore"):
-            summed = counts.astype(np.float64) @ flat
+        summed = counts.astype(np.float64) @ flat
         values.append(metric(summed.reshape(rows, *statistics.shape[1:])))
     return np.concatenate(values)

@@ -99,13 +99,14 @@ def _mistakes_by_class(matrix: np.ndarray, names: Sequence[str], width: int) -> 
         line = f"{name:{first}} {support:10,} {row[i] / support:7.1%}  "
         mistakes = sorted((j for j, count in enumerate(row) if count and j != i), key=lambda j: -row[j])
         for place, j in enumerate(mistakes):
-            cell = f"{names[j]} {row[j]:,}  "
-            rest = sum(row[left] for left in mistakes[place:])
+            cell = f"{names[j]} {row[j]:,}"
+            others = f"others {sum(row[left] for left in mistakes[place:]):,}"
             # Room is kept for the sum of what does not fit.
-            if len(line) + len(cell) + len(f"others {rest:,}") > width:
-                line += f"others {rest:,}"
+            room = 0 if j == mistakes[-1] else len("  " + others)
+            if len(line) + len(cell) + room > width:
+                line += others
                 break
-            line += cell
+            line += cell + "  "
         lines.append(line.rstrip())
     return "\n".join(lines) + "\n"
 
