@@ -120,15 +120,21 @@ class ThresholdsConfig(Section):
     macro_f1: BoundConfig = BoundConfig()
     mse: BoundConfig = BoundConfig()
     mae: BoundConfig = BoundConfig()
+    exact_match: BoundConfig = BoundConfig()
+    error_rate: BoundConfig = BoundConfig()
+    bleu: BoundConfig = BoundConfig()
+    exact_length_rate: BoundConfig = BoundConfig()
 
 
 class EvaluatorConfig(Section):
     """What a model has to reach, and how much the report shows.
 
+    beam_width: Hypotheses of the search that writes the texts of seq2seq and captioning; 1 is greedy.
     show_probabilities: Number of steps, from the start of the eval split, whose p(next token) the report tabulates.
     """
 
     thresholds: ThresholdsConfig = ThresholdsConfig()
+    beam_width: PositiveInt = 1
     show_probabilities: int = Field(default=0, ge=0, le=100)
 
 

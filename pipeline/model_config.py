@@ -47,13 +47,19 @@ class ModelConfig(Section):
     bidirectional: Each layer reads the example from its end, too, with other weights.
     pooling: What of the encoder's outputs is read for the whole example: the `last`, their `mean`, their `max`.
     image: What makes a vector of an image: `cnn`, a small convolutional network, or `linear`.
+    context: Where the decoder of seq2seq and captioning gets the context C: as its `initial` state, at `every` step,
+        or `both`.
+    stop: What ends a text: the symbol `<end>`; an output that says at each step whether it was the last (`stop_head`);
+        a length predicted from C (`length_head`). The last two are for seq2seq and captioning.
     """
 
-    task: Literal["language_model", "classification", "tagging", "regression_sequence"] = "language_model"
+    task: Literal["language_model", "classification", "tagging", "seq2seq", "captioning", "regression_sequence"] = (
+        "language_model"
+    )
     units: PositiveInt = 256
     layers: PositiveInt = 2
     activation: Literal["tanh", "relu", "sigmoid", "linear"] = "tanh"
-    stop: Literal["end_token"] = "end_token"
+    stop: Literal["end_token", "stop_head", "length_head"] = "end_token"
     embedding: PositiveInt | None = None
     tied: bool = False
     skip_connections: bool = False
@@ -65,10 +71,12 @@ class ModelConfig(Section):
     bidirectional: bool = False
     pooling: Literal["last", "mean", "max"] = "last"
     image: Literal["cnn", "linear"] = "cnn"
+    context: Literal["initial", "every", "both"] = "both"
 
     @pydantic.model_validator(mode="after")
     def _keys_fit_the_task(self) -> ModelConfig:
-        only_language, only_examples = ("tied", "skip_connections"), ("encoder", "bidirectional", "pooling", "image")
+        only_language = ("tied", "skip_connections")
+        only_examples = ("encoder", "bidirectional", "pooling", "image", "context", "stop")
         is_language = self.task == "language_model"
         for key in only_examples if is_language else only_language:
             if getattr(self, key) != type(self).model_fields[key].default:
@@ -78,6 +86,12 @@ class ModelConfig(Section):
             raise ValueError(
                 f"tagging needs an encoder that keeps positions, rnn or positions; received {self.encoder}"
             )
+        for key in ("context", "stop"):
+            if (
+                self.task not in ("seq2seq", "captioning")
+                and getattr(self, key) != type(self).model_fields[key].default
+            ):
+                raise ValueError(f"{key} is for seq2seq and captioning, not for {self.task}. Leave it out")
         if self.bidirectional and self.encoder != "rnn":
             raise ValueError(f"bidirectional is for the encoder rnn; received {self.encoder}")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from components.evaluator.evaluation import Evaluation
 from components.metrics.bootstrap import Measured
 from components.tasks.example_task import ExampleModel, Spec, Split, predictions_of
+from components.tasks.generating import GeneratingModel
 from components.trainer.backend import compile_inference
 from components.transform.examples import Examples
 from components.transform.manifest import Manifest
@@ -16,17 +18,19 @@ from components.transform.manifest import Manifest
 _ROWS = 64
 
 
-def evaluate_examples(model: ExampleModel, graph: Path, examples: Path) -> Evaluation:
+def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_width: int = 1) -> Evaluation:
     """Measures the model on eval and test, beside the baselines of its task.
 
     Args:
         model: What is judged.
         graph: A `TransformGraph`.
         examples: `TransformedExamples` of it.
+        beam_width: For models that write texts: hypotheses of the search.
     """
     spec, train = Spec.read(graph), Examples(examples, "train")
     names = model.input_names(list(spec.features))
-    predict = compile_inference(model, model.predict_batch)
+    searching: dict[str, Any] = {"width": beam_width} if isinstance(model, GeneratingModel) else {}
+    predict = compile_inference(model, functools.partial(model.predict_batch, **searching))
     metrics: dict[str, Any] = {}
     report = []
     for name in ("eval", "test"):

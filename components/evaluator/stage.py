@@ -38,7 +38,7 @@ class Evaluator(Stage):
 
         model, folders = load(inputs["model"]), (inputs["transform_graph"], inputs["transformed_examples"])
         if isinstance(model, ExampleModel):
-            metrics, documents, report = evaluate_examples(model, *folders)
+            metrics, documents, report = evaluate_examples(model, *folders, self.evaluator.beam_width)
         else:
             metrics, documents, report = evaluate_language(model, *folders, self.evaluator.show_probabilities)
         reasons = refusals(metrics["eval"], self.evaluator.thresholds)

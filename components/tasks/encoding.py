@@ -42,6 +42,6 @@ def encoder_arguments(config: ModelConfig, spec: Spec, source: str, seed: int) -
 
 
 def without_dropout(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of an encoder that is to be used, not trained: what only training needs is left out."""
-    left_out = ("input_dropout", "recurrent_dropout", "recurrent_initializer", "seed")
+    """Arguments of an encoder or writer that is to be used, not trained: what only training needs is left out."""
+    left_out = ("input_dropout", "recurrent_dropout", "output_dropout", "recurrent_initializer", "seed")
     return {name: value for name, value in arguments.items() if name not in left_out}
