@@ -200,7 +200,7 @@ class ContextDecoder(keras.layers.Layer):
     def _check_shapes(self, inputs: Any, context: Any, states: Any) -> None:
         """Check the shapes of the call's arguments against each other; None: not given."""
         owner = type(self).__name__
-        expected = {"batch": None, "timesteps": None, "width": None}
+        expected: dict[str, int | None] = {"batch": None, "timesteps": None, "width": None}
         checks.shape(owner, "inputs", "inputs.shape", inputs, expected, "Pass a batch of sequences of vectors")
         expected = {"batch": inputs[0], "context_width": None}
         checks.shape(owner, "context", "context.shape", context, expected, "Pass one vector for each sequence")

@@ -95,7 +95,9 @@ def test_bidirectional_gradient_is_zero_behind_the_end_of_a_row(value_and_gradie
     layer, x = bidirectional(return_sequences=True), sequences()
     weights = np.random.default_rng(2).normal(size=(len(LENGTHS), TIMESTEPS, 2 * UNITS)).astype("float32")
 
-    _, (gradient,) = value_and_gradients(lambda x: layer(x, mask=MASK)[0], [x], compiling_mode, weights * MASK[..., None])
+    _, (gradient,) = value_and_gradients(
+        lambda x: layer(x, mask=MASK)[0], [x], compiling_mode, weights * MASK[..., None]
+    )
 
     assert (gradient[~MASK] == 0).all()
     for b, length in enumerate(LENGTHS):
