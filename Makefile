@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What computes on either backend; the rest of the tests would only repeat themselves.
-BACKEND_NEUTRAL = tests/custom_layers $(addprefix tests/components/,lab tasks trainer evaluator test_sampling.py)
+BACKEND_NEUTRAL = tests/custom_layers $(addprefix tests/components/,lab tasks trainer evaluator test_decoding.py test_sampling.py)
 
 .PHONY: run test test-slow lint format clean
 

@@ -1,5 +1,7 @@
 """ContextDecoder against NumPy loops: outputs, states, gradients, saving; and its fused path."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -117,41 +119,55 @@ def test_context_decoder_step_by_step_equals_one_call(context, data, float64):
         np.testing.assert_allclose(array(state), array(final), rtol=0, atol=1e-12)
 
 
+OF_OUTPUTS, OF_FINALS = normal(BATCH, TIMESTEPS, UNITS, seed=5), normal(LAYERS, BATCH, UNITS, seed=6)
+
+
+@functools.cache
+def numeric_gradients(context):
+    """Central differences of sum(outputs · OF_OUTPUTS) + sum(final states · OF_FINALS)."""
+    decoder = decoder_of(context)
+    weights = named_weights(decoder)
+    arguments = [normal(BATCH, TIMESTEPS, WIDTH), normal(BATCH, CONTEXT_WIDTH, seed=1), *weights.values()]
+
+    def loss():
+        values = dict(zip(weights, arguments[2:], strict=True))
+        outputs, finals = by_loops(values, context, *arguments[:2])
+        return (outputs * OF_OUTPUTS).sum() + (finals * OF_FINALS).sum()
+
+    gradients = [np.zeros_like(argument) for argument in arguments]
+    for argument, gradient in zip(arguments, gradients, strict=True):
+        for index in np.ndindex(*argument.shape):
+            exact = argument[index]
+            argument[index] = exact + EPSILON
+            above = loss()
+            argument[index] = exact - EPSILON
+            gradient[index] = (above - loss()) / (2 * EPSILON)
+            argument[index] = exact
+    return dict(zip(("inputs", "context", *weights), gradients, strict=True))
+
+
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_context_decoder_gradients_equal_the_numeric_ones(context, data, value_and_gradients, compiling_mode, float64):
     decoder = decoder_of(context)
-    weights = [array(weight) for weight in decoder.weights]
-    names = [
-        (layer.name, weight.name)
-        for weight in decoder.weights
-        for layer in (*decoder.recurrent_layers, *decoder.offset_layers, *decoder.state_layers)
-        if any(weight is own for own in layer.weights)
-    ]
-    of_outputs, of_finals = normal(BATCH, TIMESTEPS, UNITS, seed=5), normal(LAYERS, BATCH, UNITS, seed=6)
-    loss_weights = np.concatenate([of_outputs.ravel(), of_finals.ravel()])
-    arguments = [data["inputs"], data["context"], *weights]
+    layers = (*decoder.recurrent_layers, *decoder.offset_layers, *decoder.state_layers)
+    name_of = {id(weight): (layer.name, weight.name) for layer in layers for weight in layer.weights}
+    variables = decoder.trainable_variables
+    others = [variable.value for variable in decoder.non_trainable_variables]
 
     def function(inputs, context, *values):
-        (outputs, states), _ = decoder.stateless_call(values, [], inputs, context)
+        (outputs, states), _ = decoder.stateless_call(values, others, inputs, context)
         return keras.ops.concatenate([keras.ops.reshape(x, (-1,)) for x in (outputs, *states)])
 
-    def loss(inputs, context_vectors, *values):
-        outputs, finals = by_loops(dict(zip(names, values, strict=True)), context, inputs, context_vectors)
-        return (outputs * of_outputs).sum() + (finals * of_finals).sum()
+    arguments = [data["inputs"], data["context"], *map(array, variables)]
+    factors = np.concatenate([OF_OUTPUTS.ravel(), OF_FINALS.ravel()])
+    _, gradients = value_and_gradients(function, arguments, compiling_mode, factors)
 
-    _, gradients = value_and_gradients(function, arguments, compiling_mode, loss_weights)
-
-    for position, gradient in enumerate(gradients):
-        numeric = np.zeros_like(arguments[position])
-        for index in np.ndindex(*numeric.shape):
-            values = []
-            for step in (EPSILON, -EPSILON):
-                moved = [argument.copy() for argument in arguments]
-                moved[position][index] += step
-                values.append(loss(*moved))
-            numeric[index] = (values[0] - values[1]) / (2 * EPSILON)
-        assert np.abs(numeric).max() > 1e-3
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-7)
+    expected = numeric_gradients(context)
+    names = ["inputs", "context", *(name_of[id(variable)] for variable in variables)]
+    assert set(names) == set(expected)
+    for name, gradient in zip(names, gradients, strict=True):
+        assert np.abs(expected[name]).max() > 1e-3
+        np.testing.assert_allclose(gradient, expected[name], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -177,7 +193,7 @@ def test_context_decoder_takes_the_fused_path_with_one_product_of_the_context(
         jax.clear_caches()  # compiled functions of earlier tests would call nothing
     decoder = decoder_of(context, "float32")
     for layer in decoder.offset_layers:
-        monkeypatch.setattr(layer, "call", lambda c, call=layer.call: projected.append(c.shape) or call(c))
+        monkeypatch.setattr(layer, "call", lambda c, call=layer.call, **keywords: projected.append(c.shape) or call(c))
     arguments = [data["inputs"].astype("float32"), data["context"].astype("float32")]
 
     _, gradients = value_and_gradients(lambda *tensors: decoder(*tensors)[0], arguments)
