@@ -104,7 +104,8 @@ def parse(path: Path, *, shape: tuple[int, ...]) -> Iterator[Event]:
 def parse_films(path: Path) -> Iterator[Event]:
     """Films of three to eight images each, every image of the file in one of them, what each shows its tag.
 
-    Order and lengths are drawn from a generator whose seed is fixed, so that the films are always the same.
+    Order and lengths are drawn from a generator whose seed is fixed, so that the films are always the same; the last
+    one may be shorter.
     """
     found = []
     for digit in digits(path):
