@@ -6,6 +6,7 @@ kernel U, recurrent_kernel W and bias b of each layer, then V and c of the reado
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,9 @@ def write_examples(
     splits: Mapping[str, Sequence[Mapping[str, Any]]],
     shards: int = 1,
 ) -> Path:
-    """Writes transformed examples: split → the numbers of each feature of each document; ids are `SPLIT-NUMBER`."""
+    """Writes transformed examples: split → the numbers of each feature of each document, and its `fields` if it
+    has any; ids are `SPLIT-NUMBER`.
+    """
     dtypes = {name: info.stored for name, info in features.items()}
     counts = {}
     for split, examples in splits.items():
@@ -236,9 +239,10 @@ def write_examples(
         for shard in range(shards):
             first, stop = borders[shard : shard + 2]
             spec = ShardSpec(split, shard, shards, first, stop, line=0)
-            numbers = ({name: np.asarray(value) for name, value in row.items()} for row in examples[first:stop])
+            numbers = ({name: np.asarray(row[name]) for name in features} for row in examples[first:stop])
             write_shard(spec, dtypes, numbers, folder / f"Split-{split}")
-        lines = "".join(f'{{"id": "{split}-{i}"}}\n' for i in range(len(examples)))
+        known = [{"id": f"{split}-{i}", **row.get("fields", {})} for i, row in enumerate(examples)]
+        lines = "".join(json.dumps(fields) + "\n" for fields in known)
         (folder / f"Split-{split}" / "documents.jsonl").write_text(lines, encoding="utf-8")
         tokens = sum(len(row.get("tokens", ())) for row in examples)
         counts[split] = SplitManifest.of_examples(len(examples), characters=tokens, tokens=tokens, unknown=0)

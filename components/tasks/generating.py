@@ -65,7 +65,7 @@ class GeneratingModel(ExampleModel):
 
     @classmethod
     def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
-        """Exact match, error rate, BLEU of words, lengths; beside train's most frequent text and a copy of the input."""
+        """Exact match, error rate, BLEU of words, lengths; beside the most frequent text, and a copy of the input."""
         tokenizer = spec.tokenizers["target"]
         predictions = split.predictions
         written = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.transform.graph import save_classes, save_features, save_scaling
+from components.transform.graph import TARGET, save_classes, save_features, save_scaling
 from components.transform.manifest import FeatureInfo
 from components.transform.tokenizers import IDENTITY, WordTokenizer
 from tests.testing import write_examples
@@ -48,13 +48,55 @@ def waves(random):
     return {"array": (3 + 2 * np.sin(t * random.uniform(0.3, 0.6) + [[0, 1.5]])).astype("float32")}
 
 
+MEANINGS = {UP: ["haut"], DOWN: ["bas"], LEFT: ["gauche"], RIGHT: ["droite"], VERY: ["très", "très"]}
+FRENCH = WordTokenizer(("end", "unk", "pad"), IDENTITY, ("haut", "bas", "gauche", "droite", "très"))
+
+
+def last_two_in_french(random):
+    """The last two words in French, where `very` becomes two words."""
+    words = sentence(random)
+    text = " ".join(word for token in words[-2:] for word in MEANINGS[token])
+    return {"tokens": words, "target": FRENCH.encode(text).tolist(), "fields": {"target": text}}
+
+
+COMMANDS = {"climb": "haut haut", "dive": "bas très bas", "turn": "gauche"}
+
+
+def command_in_french(random):
+    """What a command is in French: one text for each."""
+    label = int(random.integers(len(COMMANDS)))
+    text = COMMANDS[sorted(COMMANDS)[label]]
+    return {"label": label, "target": FRENCH.encode(text).tolist(), "fields": {"target": text}}
+
+
+def drawing(random):
+    """An image whose bright half says `haut` or `bas`, and how often."""
+    image, half, times = random.integers(0, 60, (6, 5, 2)), int(random.integers(2)), int(random.integers(1, 4))
+    image[3 * half : 3 * half + 3, :times] += 150
+    text = " ".join([["haut", "bas"][half]] * times)
+    return {"array": image.astype("uint8"), "target": FRENCH.encode(text).tolist(), "fields": {"target": text}}
+
+
+TARGET_TOKENS = FeatureInfo("tokens", "uint8", size=len(FRENCH))
 SERIES = FeatureInfo("array", "float32", shape=(None, 2))
 KINDS = {
     "classification": (last_decides, {"tokens": TOKENS, "label": FeatureInfo("class", "uint8", size=2)}),
     "tagging": (previous_tags, {"tokens": TOKENS, "tags": FeatureInfo("classes", "uint8", size=3)}),
     "regression_sequence": (marked_sum, {"array": SERIES, "value": FeatureInfo("number", "float32")}),
     "forecast": (waves, {"array": SERIES}),
+    "seq2seq": (last_two_in_french, {"tokens": TOKENS, "target": TARGET_TOKENS}),
+    "captioning of classes": (
+        command_in_french,
+        {"label": FeatureInfo("class", "uint8", size=3), "target": TARGET_TOKENS},
+    ),
+    "captioning": (drawing, {"array": FeatureInfo("array", "uint8", shape=(6, 5, 2)), "target": TARGET_TOKENS}),
 }
+WRITERS = ("seq2seq", "captioning of classes", "captioning")
+
+
+def task_of(kind):
+    """The name of the task, `model.task`."""
+    return "regression_sequence" if kind == "forecast" else kind.partition(" ")[0]
 
 
 def write(folder, kind, seed=0):
@@ -67,10 +109,15 @@ def write(folder, kind, seed=0):
     save_features(graph, features)
     if "tokens" in features:
         WORDS.save(graph)
-    for name, names in {"label": LABELS, "tags": TAGS}.items():
+    if "target" in features:
+        (graph / TARGET).mkdir()
+        FRENCH.save(graph / TARGET)
+    labels = sorted(COMMANDS) if kind in WRITERS else LABELS
+    for name, names in {"label": labels, "tags": TAGS}.items():
         if name in features:
             save_classes(graph, name, names)
     if "array" in features:
         numbers = np.concatenate([row["array"] for row in splits["train"]]).astype("float64")
-        save_scaling(graph, numbers.mean(axis=0), numbers.std(axis=0))
+        axes = 0 if kind != "captioning" else None
+        save_scaling(graph, np.atleast_1d(numbers.mean(axis=axes)), np.atleast_1d(numbers.std(axis=axes)))
     return graph, write_examples(folder / "examples", features, splits)
