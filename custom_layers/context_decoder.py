@@ -8,6 +8,7 @@ from keras import ops
 
 from . import checks
 from .dropout import Dropout
+from .recurrence import fused
 from .vanilla_rnn import VanillaRNN
 
 CONTEXTS = ("initial", "every", "both")
@@ -108,8 +109,7 @@ class ContextDecoder(keras.layers.Layer):
             for layer in range(layers if context != "initial" else 0)
         ]
         self.state_layers = [
-            self._projection(f"state_{layer}", 5 * layer + 5, activation="tanh")
-            for layer in range(layers if context != "every" else 0)
+            self._projection(f"state_{layer}", 5 * layer + 5) for layer in range(layers if context != "every" else 0)
         ]
 
     def build(self, inputs_shape: Any, context_shape: Any, states_shape: Any = None) -> None:
@@ -136,7 +136,8 @@ class ContextDecoder(keras.layers.Layer):
             context: float `[batch, context_width]`.
         """
         if self.state_layers:
-            return [layer(context) for layer in self.state_layers]
+            tanh, _ = fused.ACTIVATIONS["tanh"]  # exact in float64 on JAX, too
+            return [tanh(layer(context)) for layer in self.state_layers]
         return [ops.zeros((ops.shape(context)[0], self.units), self.compute_dtype) for _ in self.recurrent_layers]
 
     def offsets(self, context: Any) -> list[Any]:
@@ -190,11 +191,11 @@ class ContextDecoder(keras.layers.Layer):
         """Give each initialiser its own seed: equal ones would give equal weights to layers of one shape."""
         return None if self.seed is None else self.seed + number
 
-    def _projection(self, name: str, number: int, **arguments: Any) -> Any:
+    def _projection(self, name: str, number: int, use_bias: bool = True) -> Any:
         """Make one of the products with the context."""
         initializer = keras.initializers.GlorotUniform(seed=self._seed(number))
         return keras.layers.Dense(
-            self.units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **arguments
+            self.units, use_bias=use_bias, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
         )
 
     def _check_shapes(self, inputs: Any, context: Any, states: Any) -> None:
