@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,13 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
     """
     spec, train = Spec.read(graph), Examples(examples, "train")
     names = model.input_names(list(spec.features))
-    searching: dict[str, Any] = {"width": beam_width} if isinstance(model, GeneratingModel) else {}
-    predict = compile_inference(model, functools.partial(model.predict_batch, **searching))
+
+    def predict_batch(features: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(model, GeneratingModel):
+            return model.predict_batch(features, lengths, beam_width)
+        return model.predict_batch(features, lengths)
+
+    predict = compile_inference(model, predict_batch)
     metrics: dict[str, Any] = {}
     report = []
     for name in ("eval", "test"):
