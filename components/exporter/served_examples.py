@@ -95,9 +95,9 @@ class ServedExamples(tf.Module):
         if self._tokenizer is not None:
             ids = self._tokenizer.encode(request["text"])
             lengths["tokens"] = tf.cast(ids.row_lengths(), tf.int32)
+            rows = ids.to_tensor(0)
             # At least one timestep, of padding: a recurrence has no result of none.
-            longest = tf.maximum(tf.reduce_max(tf.concat([lengths["tokens"], [0]], 0)), 1)
-            features["tokens"] = ids.to_tensor(0, shape=[None, longest])
+            features["tokens"] = tf.pad(rows, [[0, 0], [0, tf.maximum(1 - tf.shape(rows)[1], 0)]])
         elif self._labels is not None:
             # A class that is not known is the vector of none: one-hot of -1 is zero.
             features["label"] = self._labels.lookup(request["label"])

@@ -287,6 +287,7 @@ def test_row_that_cannot_go_on_is_empty_and_impossible(toy):
 # ---- Width, batch, modes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", RULES)
 def test_active_width_gives_the_result_of_that_width(stop, toy):
     widest = 5
@@ -331,6 +332,7 @@ def run(mode, function, *arrays):
     return jax.jit(function)(*arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["traced", "compiled"])
 @pytest.mark.parametrize("stop", RULES)
 def test_compiled_search_of_any_batch_size_equals_the_eager_one(stop, mode, toy):

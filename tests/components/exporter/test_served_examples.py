@@ -1,5 +1,7 @@
 """Models of examples served: what a SavedModel answers is what the Keras model predicts, row by row."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -14,15 +16,19 @@ from pipeline.config import ModelConfig
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
+STOPS = {"captioning": "stop_head", "captioning of classes": "length_head"}
+
 
 @pytest.fixture(scope="module", params=list(example_data.KINDS))
 def served(request, tmp_path_factory):
     """(kind, model, graph, examples, folder of the SavedModel, what it is when loaded)."""
     folder = tmp_path_factory.mktemp(request.param)
     graph, examples = example_data.write(folder, request.param)
-    task = EXAMPLE_TASKS["regression_sequence" if request.param == "forecast" else request.param]
-    config = ModelConfig(task=task.task, units=9, layers=2, bidirectional=request.param == "tagging")
-    model = task.build_for(config, Spec.read(graph), seed=1)
+    task = EXAMPLE_TASKS[example_data.task_of(request.param)]
+    stop = STOPS.get(request.param, "end_token")
+    config = ModelConfig(task=task.task, units=9, layers=2, bidirectional=request.param == "tagging", stop=stop)
+    longest = dict.fromkeys(Spec.read(graph).features, 6)
+    model = task.build_for(config, dataclasses.replace(Spec.read(graph), longest=longest), seed=1)
     randomise(model, seed=3)
     files.save(model, folder)
     saved_model = folder / "saved_model"
@@ -32,6 +38,7 @@ def served(request, tmp_path_factory):
     return request.param, model, graph, examples, saved_model, loaded
 
 
+@pytest.mark.slow
 def test_served_model_answers_as_the_keras_model_predicts(served):
     kind, model, _, examples, _, loaded = served
     split = Examples(examples, "eval")
@@ -41,10 +48,13 @@ def test_served_model_answers_as_the_keras_model_predicts(served):
 
     batch = next(split.in_order(7, buckets=2))
     (source,) = model.input_names(list(split.features))
-    expected = model.predict_batch({source: batch.features[source]}, {source: batch.lengths[source]})
-    expected = {name: to_numpy(value) for name, value in expected.items()}
-    lengths = batch.lengths[source]
-    assert len(set(lengths.tolist())) > 1
+    given = {source: batch.features[source]}, {name: batch.lengths[name] for name in [source] if name in batch.lengths}
+    expected = {name: to_numpy(value) for name, value in model.predict_batch(*given).items()}
+    lengths = batch.lengths.get(source, np.zeros(7, "int32"))
+    assert len(set(lengths.tolist())) > 1 or source not in batch.lengths
+    if kind in example_data.WRITERS:
+        check_texts(model, signature, request_of(tf, source, *given), expected, given)
+        return
     if source == "tokens":
         texts = [example_data.WORDS.decode(row[:n]) for row, n in zip(batch.features[source], lengths, strict=True)]
         found = signature(text=tf.constant(texts))
@@ -68,6 +78,35 @@ def test_served_model_answers_as_the_keras_model_predicts(served):
     assert len({str(value) for value in next(iter(found.values()))}) > 1  # guard: rows differ
 
 
+def request_of(tf, source, features, lengths):
+    rows = features[source]
+    if source == "tokens":
+        texts = [example_data.WORDS.decode(row[:n]) for row, n in zip(rows, lengths[source], strict=True)]
+        return {"text": tf.constant(texts)}
+    if source == "label":
+        return {"label": tf.constant([sorted(example_data.COMMANDS)[label] for label in rows])}
+    return {"array": tf.constant(rows)}
+
+
+def check_texts(model, signature, request, expected, given):
+    """Greedy and beam search, as the Keras model writes."""
+    tf = import_quietly("tensorflow")
+    wide = {name: to_numpy(value) for name, value in model.predict_batch(*given, width=3).items()}
+    rows = len(expected["text"])
+    for width, wanted in ((1, expected), (3, wide)):
+        found = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([width])).items()}
+        texts = [example_data.FRENCH.decode(i[:n]) for i, n in zip(wanted["text"], wanted["lengths"], strict=True)]
+        assert [text.decode() for text in found["text"]] == texts
+        np.testing.assert_allclose(found["log_prob"], wanted["log_prob"], atol=1e-4)
+        np.testing.assert_array_equal(found["finished"], wanted["finished"])
+        assert set(found) == {"text", "log_prob", "finished"}
+    assert len({str(text) for text in texts}) > 1  # guard: rows differ
+    each = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([1, 3] * rows)[:rows]).items()}
+    np.testing.assert_allclose(each["log_prob"][::2], expected["log_prob"][::2], atol=1e-4)
+    np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
+
+
+@pytest.mark.slow
 def test_served_model_of_examples_is_blessed_in_a_fresh_process(served, tmp_path):
     saved_model = served[4]
 

@@ -94,6 +94,7 @@ def test_loss_counts_every_prediction_once_and_no_padding(kind, data):
     assert loss.states == []
 
 
+@pytest.mark.slow
 def test_task_learns_its_rule_and_beats_the_baseline(kind, data, tmp_path):
     model, opened = built(kind, data)
     before = evaluate_examples(model, *data).metrics["test"]
