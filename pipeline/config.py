@@ -181,6 +181,8 @@ class Config(Section):
                 f"model.task {self.model.task} learns from examples, so transform.records must be examples; received "
                 f"{self.transform.records}"
             )
+        if self.model.task != "language_model" and self.tuner is not None:
+            raise ValueError("tuner searches for language models. Leave it out, or set model.task: language_model")
         if self.model.task != "language_model" and self.trainer.vanishing_penalty is not None:
             raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
