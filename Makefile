@@ -1,5 +1,5 @@
 # `make run` trains, exports and samples the quickstart; `make test` runs the tests, `make test-slow` those that take
-# longer than ten seconds. All set up .venv on first use.
+# longer than ten seconds, `make test-jax` all that compute, on JAX. All set up .venv on first use.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -10,20 +10,21 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What computes on either backend; the rest of the tests would only repeat themselves.
-BACKEND_NEUTRAL = tests/custom_layers $(addprefix tests/components/,lab tasks trainer evaluator test_sampling.py)
+BACKEND_NEUTRAL = tests/custom_layers $(addprefix tests/components/,lab tasks trainer evaluator test_decoding.py test_sampling.py)
 
-.PHONY: run test test-slow lint format clean
+.PHONY: run test test-slow test-jax lint format clean
 
 run: .venv/.installed-run
 	$(BIN)/python run_pipeline.py run
 
 test: .venv/.installed-dev
 	$(PYTEST) -m "not slow"
-	KERAS_BACKEND=jax $(PYTEST) -m "not slow" $(BACKEND_NEUTRAL)
 
 test-slow: .venv/.installed-dev
 	$(PYTEST) -m slow
-	KERAS_BACKEND=jax $(PYTEST) -m slow $(BACKEND_NEUTRAL)
+
+test-jax: .venv/.installed-dev
+	KERAS_BACKEND=jax $(PYTEST) $(BACKEND_NEUTRAL)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

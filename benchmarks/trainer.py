@@ -61,7 +61,7 @@ def measure(recipe: str, lanes: dict[str, Path], rounds: int, seconds: float) ->
         started = time.perf_counter()
         for number in range(count):
             states, result = step(window, states, number)
-        float(result.nats)
+        float(result.loss)
         return (time.perf_counter() - started) / count
 
     steps = {name: TrainStep(model, make_optimizer(optimizer), update) for name in ("bare step", "unguarded step")}

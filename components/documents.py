@@ -1,4 +1,4 @@
-"""Documents on disk: the text of a split, where each document begins in it, and what else is known of each.
+"""Documents on disk: the text and arrays of a split, where each document begins, and what else is known of each.
 
 ExampleGen writes them, the stages after it read them; the tree is in `pipeline.artifacts.Examples`. Writing keeps
 nothing of a document in memory, and reading maps what it needs.
@@ -19,6 +19,10 @@ from typing import Any, Self
 import numpy as np
 
 from components.array_file import ArrayFile
+from components.document_arrays import ARRAY_STARTS, ARRAYS, ArraysWriter
+from components.features import Feature as Feature
+from components.features import read_features as read_features
+from components.features import write_features as write_features
 
 TEXT, OFFSETS, DIGESTS, FIELDS = "documents.txt", "offsets.npy", "digests.npy", "documents.jsonl"
 
@@ -72,7 +76,7 @@ class Documents:
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """BLAKE2b of each document's bytes, shortened to 64 bits: uint64 [documents]. Mapped from the disk."""
+        """A hash of what each document holds (see `digests_of`): uint64 [documents]. Mapped from the disk."""
         return np.load(self.folder / DIGESTS, mmap_mode="r")
 
     def fields(self) -> Iterator[dict[str, Any]]:
@@ -88,6 +92,38 @@ class Documents:
             file.seek(start)
             return file.read(stop - start).decode("utf-8")
 
+    @cached_property
+    def array_starts(self) -> np.ndarray:
+        """Byte of `arrays` at which each document's array starts, and their total: int64 [documents + 1]. Mapped."""
+        return np.load(self.folder / ARRAY_STARTS, mmap_mode="r")
+
+    @property
+    def arrays(self) -> Path:
+        """The file that holds all arrays, one after the other."""
+        return self.folder / ARRAYS
+
+    def array(self, document: int, feature: Feature) -> np.ndarray:
+        """The array of one document.
+
+        Args:
+            document: Its number.
+            feature: What `read_features` says of `array`.
+
+        Returns:
+            Of the feature's dtype and shape.
+        """
+        if feature.dtype is None or feature.shape is None:
+            raise ValueError(
+                f"Documents: an array must have a dtype and a shape. Received: feature={feature!r}. Take the feature "
+                "`array` of `read_features`."
+            )
+        start, stop = self.array_starts[document : document + 2].tolist()
+        with self.arrays.open("rb") as file:
+            file.seek(start)
+            raw = file.read(stop - start)
+        shape = [-1 if size is None else size for size in feature.shape]
+        return np.frombuffer(raw, np.dtype(feature.dtype).newbyteorder("<")).reshape(shape)
+
 
 class DocumentWriter:
     """Writes the documents of a split, in order; a context manager. Nothing of a document stays in memory.
@@ -97,10 +133,12 @@ class DocumentWriter:
 
     Args:
         folder: An existing, empty folder.
+        arrays: Whether each document has an array.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, arrays: bool = False) -> None:
         self._folder = folder
+        self._arrays = ArraysWriter(folder) if arrays else None
         self._bytes = self._characters = 0
         self._open = _OpenDocument(0)
 
@@ -112,28 +150,38 @@ class DocumentWriter:
         self._offsets.extend([[0, 0]])
         return self
 
-    def write(self, raw: bytes, characters: int, fields: Mapping[str, Any]) -> None:
+    def write(self, raw: bytes, characters: int, fields: Mapping[str, Any], array: np.ndarray | None = None) -> None:
         """Adds a document.
 
         Args:
             raw: Its UTF-8 bytes.
             characters: How many characters they are.
             fields: Its `id`, and what else is known of it, as JSON values.
+            array: Its numbers, where documents have some.
         """
         self.append(raw, characters)
-        self.end(to_line(fields))
+        self.end(to_line(fields), None if array is None else to_bytes(array))
 
     def append(self, raw: bytes, characters: int) -> None:
         """Adds a part of a document: whole characters."""
         self._text.write(raw)
         self._open.add(raw, characters)
 
-    def end(self, line: bytes) -> None:
+    def end(self, line: bytes, array: bytes | None = None) -> None:
         """Closes the document whose parts were appended; without any it is empty.
 
         Args:
             line: `to_line` of its fields.
+            array: `to_bytes` of its array, where documents have some.
         """
+        if (array is None) != (self._arrays is None):
+            raise ValueError(
+                "DocumentWriter: every document must have an array, or none. Received: "
+                f"{'none' if array is None else 'one'}, with arrays={self._arrays is not None}."
+            )
+        if self._arrays is not None and array is not None:
+            self._arrays.extend([array], [len(array)])
+            self._open.add_array(array)
         self._bytes += self._open.bytes
         self._characters += self._open.characters
         self._offsets.extend([[self._bytes, self._characters]])
@@ -148,15 +196,27 @@ class DocumentWriter:
             self._text.truncate()
         self._open = _OpenDocument(self._bytes)
 
-    def write_many(self, text: Iterable[bytes], lengths: np.ndarray, digests: np.ndarray, lines: bytes) -> None:
+    def write_many(
+        self,
+        text: Iterable[bytes],
+        lengths: np.ndarray,
+        digests: np.ndarray,
+        lines: bytes,
+        arrays: Iterable[bytes] = (),
+        array_sizes: Sequence[int] | np.ndarray = (),
+    ) -> None:
         """Adds documents whose sizes are known.
 
         Args:
             text: Their UTF-8 bytes, nothing between them, in any pieces.
             lengths: Bytes and characters of each: int64 [documents, 2].
-            digests: `digest` of each: uint64 [documents].
+            digests: `digests_of` each: uint64 [documents].
             lines: `to_line` of each one's fields, one after the other.
+            arrays: `to_bytes` of their arrays, nothing between them, in any pieces.
+            array_sizes: Bytes of each array: [documents], or empty where documents have none.
         """
+        if self._arrays is not None:
+            self._arrays.extend(arrays, array_sizes)
         for piece in text:
             self._text.write(piece)
         offsets = np.cumsum(lengths, axis=0) + np.array([self._bytes, self._characters])
@@ -171,8 +231,9 @@ class DocumentWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.take_back()
-        for file in (self._text, self._fields, self._offsets, self._digests):
-            file.close()
+        for file in (self._text, self._fields, self._offsets, self._digests, self._arrays):
+            if file is not None:
+                file.close()
 
 
 def to_line(fields: Mapping[str, Any]) -> bytes:
@@ -180,18 +241,30 @@ def to_line(fields: Mapping[str, Any]) -> bytes:
     return _ENCODER.encode(fields).encode("utf-8") + b"\n"
 
 
-def digests_of(text: bytes, stops: Sequence[int]) -> np.ndarray:
-    """The digests of documents that lie one after the other: BLAKE2b of the bytes, shortened to 64 bits.
+def to_bytes(array: np.ndarray) -> bytes:
+    """What `arrays.bin` holds of an array: its numbers, little-endian, in C order."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def digests_of(text: bytes, stops: Sequence[int], arrays: Sequence[bytes] = ()) -> np.ndarray:
+    """The digests of documents that lie one after the other: BLAKE2b, shortened to 64 bits.
+
+    Of the bytes of a document's text and then of its array: two documents with the same content have the same digest,
+    whatever else is known of them.
 
     Args:
-        text: Their bytes.
+        text: The bytes of their texts.
         stops: The end of each in `text`.
+        arrays: `to_bytes` of the array of each, where documents have some.
 
     Returns:
         uint64 [documents].
     """
-    found = [_new_hash(text[start:stop]).digest() for start, stop in zip([0, *stops], stops, strict=False)]
-    return np.frombuffer(b"".join(found), "<u8")
+    hashes = [_new_hash(text[start:stop]) for start, stop in zip([0, *stops], stops, strict=False)]
+    if arrays:
+        for of_document, array in zip(hashes, arrays, strict=True):
+            of_document.update(array)
+    return np.frombuffer(b"".join([of_document.digest() for of_document in hashes]), "<u8")
 
 
 _new_hash = functools.partial(hashlib.blake2b, digest_size=8)
@@ -206,6 +279,9 @@ class _OpenDocument:
     def add(self, raw: bytes, characters: int) -> None:
         self.bytes += len(raw)
         self.characters += characters
+        self._hash.update(raw)
+
+    def add_array(self, raw: bytes) -> None:
         self._hash.update(raw)
 
     def digest(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.metrics import metrics
+from components.metrics.likelihood import metrics
 from components.native_logs import import_quietly
 from pipeline.errors import UsageError
 

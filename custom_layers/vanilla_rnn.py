@@ -50,8 +50,9 @@ class VanillaRNN(CarriedState):
         mask: bool `[batch, timesteps]`: False carries the state over this timestep.
         reset: bool `[batch, timesteps]`: True zeroes the state before this timestep, and cuts the gradient.
         training: whether dropout applies.
-        offset: float `[batch, timesteps, units]`, added before the activation: a context projected at each timestep,
-            or zeros whose gradient is dL/da_t, a_t being what the activation is applied to. Dropout leaves it alone.
+        offset: float `[batch, timesteps, units]`, or `[batch, 1, units]` for all timesteps, added before the
+            activation: a projected context, or zeros whose gradient is dL/da_t, a_t being what the activation is
+            applied to. Dropout leaves it alone.
 
     Returns:
         `[batch, timesteps, units]` if `return_sequences` else `[batch, units]`; with `return_state` a tuple of this
@@ -204,8 +205,9 @@ class VanillaRNN(CarriedState):
         mask = None if mask is None else ops.transpose(ops.cast(mask, "bool"))  # [timesteps, batch]
         reset = None if reset is None else ops.transpose(reset)  # [timesteps, batch]
         if offset is not None:
-            offset = ops.reshape(ops.cast(offset, self.compute_dtype), (batch, timesteps, self.units))
-            offset = ops.transpose(offset, (1, 0, 2))  # [timesteps, batch, units]
+            given = 1 if offset.shape[1] == 1 else timesteps
+            offset = ops.reshape(ops.cast(offset, self.compute_dtype), (batch, given, self.units))
+            offset = ops.transpose(offset, (1, 0, 2))  # [timesteps, batch, units], or one timestep that is broadcast
         if self.go_backwards:
             sequences, mask, reset, offset = (
                 None if x is None else ops.flip(x, axis=0) for x in (sequences, mask, reset, offset)
@@ -297,6 +299,7 @@ class VanillaRNN(CarriedState):
                 fix = "Pass one flag for each timestep of each sequence"
                 checks.shape(owner, name, f"{name}.shape", flags, {"batch": batch, "timesteps": timesteps}, fix)
         if offset is not None:
-            expected = {"batch": batch, "timesteps": timesteps, "units": self.units}
-            fix = "Pass one offset for each timestep of each sequence"
+            given = 1 if len(offset) == 3 and offset[1] == 1 else timesteps
+            expected = {"batch": batch, "timesteps": given, "units": self.units}
+            fix = "Pass one offset for each timestep of each sequence, or for all timesteps of it"
             checks.shape(owner, "offset", "offset.shape", offset, expected, fix)

@@ -9,13 +9,22 @@ class Artifact:
 
 
 class Examples(Artifact):
-    """Documents of each split, as text.
+    """Documents of each split: their text, arrays, and what else is known of them.
 
-    Split-S/documents.txt    UTF-8; the documents of the split, one after the other, nothing between them
+    features.json            feature → {"kind", and of an array "dtype" and "shape" (null where it varies, which only
+                             the first dimension may)}, for the features that every document has: "text" (kind text),
+                             "label" (class), "tags" (classes), "target" (text), "value" (number), "array" (array);
+                             without this file the documents have "text"
+    Split-S/documents.txt    UTF-8; the documents of the split, one after the other, nothing between them; without the
+                             feature text every document's text is empty
     Split-S/offsets.npy      int64 [documents + 1, 2]: the byte and the character at which each document starts in the
                              text, in order; the last row is their totals
-    Split-S/digests.npy      uint64 [documents]: a hash of each document's bytes
-    Split-S/documents.jsonl  one JSON object a document: its "id", and what else its source says of it
+    Split-S/digests.npy      uint64 [documents]: a hash of each document's text and array, or, where it has neither, of
+                             its fields but the id
+    Split-S/documents.jsonl  one JSON object a document: its "id", its features "label", "tags" (list of str), "target"
+                             (and "references", list of str, all right answers), "value", and what else its source says
+    Split-S/arrays.bin       with array: the arrays, one after the other, little-endian, in C order
+    Split-S/arrays.npy       int64 [documents + 1]: the byte at which each array starts; the last is their total
     bad_records.jsonl        with `on_bad_record: skip`: one JSON object a record that was left out: "file", "offset" (a
                              byte of the decompressed file), "line" where it has one, "reason"
     """
@@ -60,10 +69,15 @@ class HyperParameters(Artifact):
 
 
 class TransformGraph(Artifact):
-    """What turns text into tokens and back.
+    """What turns features into numbers and back; each file is there if the documents have its feature.
 
-    tokenizer.json           kind, specials, options
-    vocabulary.tsv           id, bytes in hexadecimal (none for a special), readable name; one token a line, by id
+    tokenizer.json           of `text`: kind, specials, options
+    vocabulary.tsv           of `text`: id, bytes in hexadecimal (none for a special), readable name; one token a line,
+                             by id
+    target/                  the same two files of `target`
+    label.txt, tags.txt      names of the classes in the train split, one a line, by id
+    array.json               {"mean": [...], "std": [...]} of the train split's numbers: of each feature of a series
+                             [timesteps, features], of all numbers of images and frames; std of a constant is 1
     """
 
 
@@ -73,11 +87,12 @@ class TransformedExamples(Artifact):
     manifest.json                    counts, per split and overall (see components.transform.manifest.SplitManifest)
     Split-S/lane-BBBBB-of-NNNNN.tfrecord   lane b: TFRecords of `window_length + 1` little-endian token ids
 
-    or, with `transform.records: examples`, the tokens of each document:
+    or, with `transform.records: examples`, the features of each document, `text` as `tokens`, arrays as they are:
 
-    Split-S/examples-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian token ids
-    Split-S/examples-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts
-    Split-S/documents.jsonl                    what is known of each document, as in Examples
+    manifest.json                    has "features", too: {name: {"kind", "dtype", "size" (ids), "shape"}}
+    Split-S/FEATURE-IIIII-of-NNNNN.tfrecord   shard i: a TFRecord for each document, its little-endian numbers
+    Split-S/FEATURE-IIIII-of-NNNNN.npy        int64 [records + 1]: the byte at which each starts, and their total
+    Split-S/documents.jsonl                   what is known of each document, as in Examples
     """
 
 
@@ -109,7 +124,10 @@ class ModelBlessing(Artifact):
 
 
 class ExportedModel(Artifact):
-    """A TensorFlow SavedModel: saved_model.pb, variables/, assets/vocabulary.tsv."""
+    """A TensorFlow SavedModel: saved_model.pb, variables/, assets/vocabulary.tsv and assets/tokenizer.json.
+
+    A second tokenizer's files are assets/target_vocabulary.tsv and assets/target_tokenizer.json.
+    """
 
 
 class InfraBlessing(Artifact):

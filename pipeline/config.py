@@ -10,9 +10,17 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
+from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
+from pipeline.example_gen_config import FieldsConfig as FieldsConfig
+from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
+from pipeline.example_gen_config import SplitsConfig as SplitsConfig
+from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
+from pipeline.transform_config import BeamConfig as BeamConfig
+from pipeline.transform_config import TokenizerConfig as TokenizerConfig
+from pipeline.transform_config import TransformConfig as TransformConfig
 from pipeline.tuner_config import TunerConfig, check_parameters
 
 
@@ -23,101 +31,6 @@ class PipelineConfig(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="a name of letters, digits, '_' and '-' that starts with a letter or a digit",
     )
-
-
-class SplitsConfig(Section):
-    """Share of the corpus, in characters, that each split gets. They add up to 1."""
-
-    train: float = Field(default=0.9, gt=0, le=1)
-    eval: float = Field(default=0.05, gt=0, le=1)
-    test: float = Field(default=0.05, ge=0, le=1)
-
-    @pydantic.model_validator(mode="after")
-    def _add_up_to_one(self) -> SplitsConfig:
-        total = self.train + self.eval + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train + eval + test must be 1; here they add up to {total:g}")
-        return self
-
-
-class SeparatorConfig(Section):
-    """separator: What lies between two documents of a file."""
-
-    separator: str = Field(min_length=1, description="text of at least one character")
-
-
-class FieldsConfig(Section):
-    """Which field of a record is what; `a.b` is the field b of the mapping a. All others are kept with the document.
-
-    text: The document. id: Its name (null: its file and its number in it). split: For `splits: given`, the split it
-        belongs to.
-    """
-
-    text: str = Field(default="text", min_length=1)
-    id: str | None = Field(default=None, min_length=1)
-    split: str | None = Field(default=None, min_length=1)
-
-
-_RECORDS = ("jsonl", "csv", "tsv", "tfds")
-
-
-class ExampleGenConfig(Section):
-    """Where the corpus comes from and how it is split.
-
-    source: `text:GLOB` (see `document`), `jsonl:GLOB`, `csv:GLOB` or `tsv:GLOB` (a document a record), on this machine
-        or as a URL that Beam reads; `tfds:NAME[/CONFIG][:VERSION]` (a document an example); `package:NAME` (the
-        Markdown files of an installed Python package, a document per file); `inline:TEXT` (one document).
-    document: What a document is in `text:`: a file, a line, or the text between two separators.
-    fields: Which field of a record of `jsonl:`, `csv:`, `tsv:` and `tfds:` is the text.
-    splits: Shares of the corpus; `same`: all of it for every split; `given`: the splits that the source itself names.
-    split_by: Whole documents by the hash of their id, or contiguous pieces of the corpus.
-    on_bad_record: What cannot be read stops the run, or is counted, listed in `bad_records.jsonl` and left out.
-    data_dir: Where `tfds:` keeps its data sets; null for TFDS's own default.
-    """
-
-    source: str = Field(
-        pattern=r"^(?s:(inline|text|jsonl|csv|tsv|tfds|package):.+)$",
-        description="inline:TEXT, text:GLOB, jsonl:GLOB, csv:GLOB, tsv:GLOB, tfds:NAME or package:NAME",
-    )
-    document: Literal["file", "line"] | SeparatorConfig = Field(
-        default="file", description="'file', 'line' or {separator: TEXT}"
-    )
-    fields: FieldsConfig = FieldsConfig()
-    splits: SplitsConfig | Literal["same", "given"] = SplitsConfig()
-    split_by: Literal["hash", "position"] = "hash"
-    on_bad_record: Literal["fail", "skip"] = "fail"
-    data_dir: str | None = Field(default=None, min_length=1)
-
-    @pydantic.model_validator(mode="after")
-    def _keys_fit_the_source(self) -> ExampleGenConfig:
-        kind = self.source.partition(":")[0]
-        if self.document != "file" and kind != "text":
-            raise ValueError(f"document is for text: sources; here source is {kind}:. Leave it out")
-        if self.fields != FieldsConfig() and kind not in _RECORDS:
-            known = ", ".join(f"{name}:" for name in _RECORDS)
-            raise ValueError(f"fields is for sources of records ({known}); here source is {kind}:. Leave it out")
-        if self.fields.split is not None and self.splits != "given":
-            raise ValueError("fields.split names the records' own splits, so it needs `splits: given`")
-        if self.splits == "given" and kind in ("inline", "package"):
-            raise ValueError(f"{kind}: sources name no splits, so `splits: given` is not for them")
-        if self.data_dir is not None and kind != "tfds":
-            raise ValueError(f"data_dir is for tfds: sources; here source is {kind}:. Leave it out")
-        return self
-
-
-class BeamConfig(Section):
-    """Apache Beam's pipeline options under Beam's own names; any of them may be given, here are those with a default.
-
-    runner: `DirectRunner` (or `FnApiRunner`, its other name here) runs on this machine.
-    """
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    runner: Literal["DirectRunner", "FnApiRunner", "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner"] = (
-        "DirectRunner"
-    )
-    direct_num_workers: PositiveInt = 1
-    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
 class SchemaGenConfig(Section):
@@ -190,119 +103,6 @@ class ExampleValidatorConfig(Section):
         }
 
 
-class TransformConfig(Section):
-    """How text becomes tokens, and tokens become lanes of windows.
-
-    records: `lanes`: each of the `lanes` streams of the train split is cut into windows of `window_length` steps;
-        `examples`: each document is one record of its own length.
-
-    tokenizer: `char` (Unicode code points), `byte` (of UTF-8), `word` (what stands between blanks, and newlines) or
-        `bpe` (byte pairs, learnt from the train split).
-    normalization, lowercase: Done to the text first, in that order.
-    min_count: A character or word seen fewer times in the train split becomes `<unk>`.
-    vocabulary_size: Number of ids, the specials among them: at most for `word`, about for `bpe` (4096 if not given).
-    """
-
-    tokenizer: Literal["char", "byte", "word", "bpe"] = "char"
-    normalization: Literal["none", "NFC", "NFKC"] = "none"
-    lowercase: bool = False
-    records: Literal["lanes", "examples"] = "lanes"
-    window_length: PositiveInt = 64
-    lanes: PositiveInt = 64
-    min_count: PositiveInt = 1
-    vocabulary_size: PositiveInt | None = None
-    specials: tuple[Literal["end", "unk", "pad"], ...] = ("end", "unk", "pad")
-    beam: BeamConfig | None = None
-
-    @pydantic.field_validator("specials", mode="before")
-    @classmethod
-    def _tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    @pydantic.model_validator(mode="after")
-    def _specials_fit(self) -> TransformConfig:
-        if "end" not in self.specials or len(set(self.specials)) != len(self.specials):
-            raise ValueError("specials must hold `end` (it opens and closes documents) and none of them twice")
-        if self.min_count > 1 and "unk" not in self.specials:
-            raise ValueError("min_count above 1 needs the special `unk` for the characters or words it removes")
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _vocabulary_fits(self) -> TransformConfig:
-        counts = self.tokenizer in ("char", "word")
-        if self.min_count > 1 and not counts:
-            raise ValueError(f"min_count is for the tokenizers char and word; {self.tokenizer} knows every text")
-        if self.vocabulary_size is not None and self.tokenizer not in ("word", "bpe"):
-            raise ValueError(f"vocabulary_size is for the tokenizers word and bpe, not for {self.tokenizer}")
-        least = len(self.specials) + (256 if self.tokenizer == "bpe" else 1)
-        if self.vocabulary_size is not None and self.vocabulary_size < least:
-            raise ValueError(
-                f"vocabulary_size must be at least {least}: specials and the smallest {self.tokenizer} set"
-            )
-        if self.tokenizer == "word" and self.vocabulary_size is not None and "unk" not in self.specials:
-            raise ValueError("vocabulary_size needs the special `unk` for the words it removes")
-        return self
-
-    @property
-    def bpe_size(self) -> int:
-        """Number of ids that the tokenizer `bpe` aims at."""
-        return 4096 if self.vocabulary_size is None else self.vocabulary_size
-
-
-class DropoutConfig(Section):
-    """Shares of the values that training sets to 0, dividing what is left by 1 - share.
-
-    input: Of what each recurrent layer reads, drawn anew at each timestep (Zaremba et al. 2014).
-    recurrent: Of h_{t-1} where it meets W, one draw for a whole window (Gal and Ghahramani 2016).
-    output: Of what the readout reads, drawn anew at each timestep.
-    """
-
-    input: float = Field(default=0.0, ge=0, lt=1)
-    recurrent: float = Field(default=0.0, ge=0, lt=1)
-    output: float = Field(default=0.0, ge=0, lt=1)
-
-
-class SpectralRadiusConfig(Section):
-    """spectral_radius: Largest modulus of an eigenvalue of a random W."""
-
-    spectral_radius: float = Field(gt=0)
-
-
-class ModelConfig(Section):
-    """The network: `layers` VanillaRNN layers of `units`, then a readout.
-
-    embedding: Width of a table that tokens are looked up in; null reads them one-hot.
-    tied: The readout is the transposed table, o_t = h_t Eᵀ + c (Press and Wolf 2017); needs embedding = units.
-    skip_connections: Each layer after the first reads x_t, too, beside the output of the layer below (Graves 2013).
-    recurrent_initializer: W at first: `orthogonal`; `identity`, for the activation relu (Le et al. 2015); or
-        {spectral_radius: r}, random with that largest modulus of an eigenvalue (Jaeger 2001).
-    dropout: What training leaves out; evaluation, sampling and the exported model use everything.
-    """
-
-    task: Literal["language_model"] = "language_model"
-    units: PositiveInt = 256
-    layers: PositiveInt = 2
-    activation: Literal["tanh", "relu", "sigmoid", "linear"] = "tanh"
-    stop: Literal["end_token"] = "end_token"
-    embedding: PositiveInt | None = None
-    tied: bool = False
-    skip_connections: bool = False
-    recurrent_initializer: Literal["orthogonal", "identity"] | SpectralRadiusConfig = Field(
-        default="orthogonal", description="'orthogonal', 'identity' or {spectral_radius: NUMBER above 0}"
-    )
-    dropout: DropoutConfig = DropoutConfig()
-
-    @pydantic.model_validator(mode="after")
-    def _table_fits_the_readout(self) -> ModelConfig:
-        if self.tied and self.embedding != self.units:
-            width = "null" if self.embedding is None else self.embedding
-            raise ValueError(
-                f"tied reads out with the transposed table, so embedding must equal units={self.units}; here it is "
-                f"{width}. Set both alike, or tied to false"
-            )
-        return self
-
-
 class BoundConfig(Section):
     """The closed interval in which a metric has to lie."""
 
@@ -316,15 +116,25 @@ class ThresholdsConfig(Section):
     nats: BoundConfig = BoundConfig()
     bits_per_char: BoundConfig = BoundConfig()
     perplexity: BoundConfig = BoundConfig()
+    accuracy: BoundConfig = BoundConfig()
+    macro_f1: BoundConfig = BoundConfig()
+    mse: BoundConfig = BoundConfig()
+    mae: BoundConfig = BoundConfig()
+    exact_match: BoundConfig = BoundConfig()
+    error_rate: BoundConfig = BoundConfig()
+    bleu: BoundConfig = BoundConfig()
+    exact_length_rate: BoundConfig = BoundConfig()
 
 
 class EvaluatorConfig(Section):
     """What a model has to reach, and how much the report shows.
 
+    beam_width: Hypotheses of the search that writes the texts of seq2seq and captioning; 1 is greedy.
     show_probabilities: Number of steps, from the start of the eval split, whose p(next token) the report tabulates.
     """
 
     thresholds: ThresholdsConfig = ThresholdsConfig()
+    beam_width: PositiveInt = 1
     show_probabilities: int = Field(default=0, ge=0, le=100)
 
 
@@ -366,6 +176,15 @@ class Config(Section):
             raise ValueError(
                 f"trainer.vanishing_penalty is for one device; received trainer.devices={self.trainer.devices}"
             )
+        if self.model.task != "language_model" and self.transform.records != "examples":
+            raise ValueError(
+                f"model.task {self.model.task} learns from examples, so transform.records must be examples; received "
+                f"{self.transform.records}"
+            )
+        if self.model.task != "language_model" and self.tuner is not None:
+            raise ValueError("tuner searches for language models. Leave it out, or set model.task: language_model")
+        if self.model.task != "language_model" and self.trainer.vanishing_penalty is not None:
+            raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
             self._examples_agree()
             return self

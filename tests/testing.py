@@ -6,6 +6,7 @@ kernel U, recurrent_kernel W and bias b of each layer, then V and c of the reado
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 
 from components.tasks.language_model import LanguageModel
 from components.transform.lanes import SplitLayout
-from components.transform.manifest import Manifest, SplitManifest
+from components.transform.manifest import FeatureInfo, Manifest, SplitManifest
 from components.transform.reader import Window
 from components.transform.records import LaneWriter, lane_file, token_dtype
+from components.transform.shards import ShardSpec, write_shard
 
 Array = np.ndarray
 
@@ -34,9 +36,14 @@ def random_model(
 ) -> LanguageModel:
     """A model with random weights, biases included, so that no term of an equation can go missing unnoticed."""
     model = LanguageModel(vocabulary_size, units, layers, **arguments)
-    random = np.random.default_rng(seed)
-    model.set_weights([random.normal(size=weight.shape, scale=scale) for weight in model.get_weights()])
+    randomise(model, seed, scale)
     return model
+
+
+def randomise(layer: keras.Layer, seed: int = 0, scale: float = 0.6) -> None:
+    """Gives a layer or model random weights, biases included."""
+    random = np.random.default_rng(seed)
+    layer.set_weights([random.normal(size=weight.shape, scale=scale) for weight in layer.get_weights()])
 
 
 def random_states(model: LanguageModel, batch: int, seed: int = 1) -> list[Array]:
@@ -212,4 +219,33 @@ def write_lanes(
             with LaneWriter(path, window_length, layout.windows, dtype) as writer:
                 writer.write(stream[start : stop + 1])
     Manifest(vocabulary_size, window_length, dtype.name, manifests).save(folder)
+    return folder
+
+
+def write_examples(
+    folder: Path,
+    features: Mapping[str, FeatureInfo],
+    splits: Mapping[str, Sequence[Mapping[str, Any]]],
+    shards: int = 1,
+) -> Path:
+    """Writes transformed examples: split → the numbers of each feature of each document, and its `fields` if it
+    has any; ids are `SPLIT-NUMBER`.
+    """
+    dtypes = {name: info.stored for name, info in features.items()}
+    counts = {}
+    for split, examples in splits.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        borders = [len(examples) * shard // shards for shard in range(shards + 1)]
+        for shard in range(shards):
+            first, stop = borders[shard : shard + 2]
+            spec = ShardSpec(split, shard, shards, first, stop, line=0)
+            numbers = ({name: np.asarray(row[name]) for name in features} for row in examples[first:stop])
+            write_shard(spec, dtypes, numbers, folder / f"Split-{split}")
+        known = [{"id": f"{split}-{i}", **row.get("fields", {})} for i, row in enumerate(examples)]
+        lines = "".join(json.dumps(fields) + "\n" for fields in known)
+        (folder / f"Split-{split}" / "documents.jsonl").write_text(lines, encoding="utf-8")
+        tokens = sum(len(row.get("tokens", ())) for row in examples)
+        counts[split] = SplitManifest.of_examples(len(examples), characters=tokens, tokens=tokens, unknown=0)
+    size = features["tokens"].size if "tokens" in features else 0
+    Manifest(size or 0, 1, token_dtype(size or 0).name, counts, "examples", dict(features)).save(folder)
     return folder

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.metrics.task_baselines import unigram
+
 
 @dataclass(frozen=True)
 class _Counts:
@@ -41,12 +43,12 @@ def unigram_nats(train: np.ndarray, held_out: np.ndarray, vocabulary_size: int) 
         held_out: Token stream it predicts, from its second token on.
         vocabulary_size: Number of token ids.
     """
-    return float(-np.log(_unigram(train, vocabulary_size)[held_out[1:]]).mean())
+    return float(-np.log(unigram(train[1:], vocabulary_size)[held_out[1:]]).mean())
 
 
 def trigram_nats(train: np.ndarray, held_out: np.ndarray, vocabulary_size: int, end: int) -> float:
     """Mean nats per token of the trigram model; `end` is the id of `<end>`, the rest as in `unigram_nats`."""
-    probability = _unigram(train, vocabulary_size)[held_out[1:]]
+    probability = unigram(train[1:], vocabulary_size)[held_out[1:]]
     for order in (2, 3):
         context, seen = _ngrams(train, order, vocabulary_size, end)
         context_counts, ngram_counts = _Counts.of(context), _Counts.of(seen)
@@ -58,11 +60,6 @@ def trigram_nats(train: np.ndarray, held_out: np.ndarray, vocabulary_size: int, 
         smoothed = (ngram_counts[ngram] + followers * probability) / np.maximum(total, 1)
         probability = np.where(total > 0, smoothed, probability)
     return float(-np.log(probability).mean())
-
-
-def _unigram(train: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    counts = np.bincount(train[1:], minlength=vocabulary_size) + 1
-    return np.asarray(counts / counts.sum())
 
 
 def _ngrams(stream: np.ndarray, order: int, vocabulary_size: int, end: int) -> tuple[np.ndarray, np.ndarray]:

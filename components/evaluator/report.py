@@ -16,7 +16,16 @@ def refusals(metrics: Mapping[str, float], thresholds: ThresholdsConfig) -> list
     """One sentence for each threshold that the metrics of the eval split miss."""
     sentences = []
     for name in type(thresholds).model_fields:
-        bound, value = getattr(thresholds, name), metrics[name]
+        bound = getattr(thresholds, name)
+        if bound.upper is None and bound.lower is None:
+            continue
+        if name not in metrics:
+            known = ", ".join(key for key in type(thresholds).model_fields if key in metrics)
+            raise ValueError(
+                f"Evaluator: a threshold must be on a metric of the task. Received: evaluator.thresholds.{name}. "
+                f"Choose among {known}, and run the pipeline again: the model is kept."
+            )
+        value = metrics[name]
         # `not <=` rather than `>`: a metric that is NaN misses every bound.
         if bound.upper is not None and not value <= bound.upper:
             sentences.append(f"eval {name} is {value:.4f}, and the threshold allows at most {bound.upper:g}.")

@@ -6,6 +6,7 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from components.documents import FIELDS, Documents, DocumentWriter
+from components.documents import FIELDS, Documents, DocumentWriter, Feature
 from components.example_gen.blocks import BLOCK_BYTES
+from components.example_gen.features import LONGEST_SHAPE, NO_AXIS
 from components.example_gen.groups import Group, Job
 from components.example_gen.split_names import split_code_in
 from components.example_gen.splits import Part, numbered_hashes
-from components.example_gen.staging import CODES, HASHES, ORIGINS, TOTALS, group_folder
+from components.example_gen.staging import CODES, HASHES, ORIGINS, SHAPES, TOTALS, group_folder
 
 _WINDOW = 1 << 16  # documents at a time
 
@@ -65,9 +67,32 @@ class StagedCorpus:
     @property
     def codes(self) -> np.ndarray:
         """Position in `SPLITS` of the split that each document's record, file or tfds split names, or -1: int8."""
-        if self.job.fields.split is not None:
+        if self.job.records_name_splits:
             return self._joined((np.load(self.folder(group) / CODES) for group in self.groups), np.int8)
         return self._joined(self._codes_of_pieces(), np.int8)
+
+    @cached_property
+    def shapes(self) -> np.ndarray | None:
+        """Shape of each document's array, filled up with NO_AXIS: int64 [documents, 4]; None if it was known before."""
+        array = self.job.array
+        if array is None or array.shape is not None:
+            return None
+        groups = [np.load(self.folder(group) / SHAPES) for group in self.groups]
+        return np.concatenate([np.empty((0, LONGEST_SHAPE), np.int64), *groups])
+
+    def features(self, kept: np.ndarray) -> dict[str, Feature]:
+        """Feature → what it is.
+
+        Args:
+            kept: Documents whose arrays have one shape but for the first dimension: bool [documents].
+        """
+        features = dict(self.job.features)
+        if self.shapes is not None:
+            shapes = self.shapes[kept]
+            rest = tuple(size for size in shapes[0, 1:].tolist() if size != NO_AXIS)
+            first = None if np.ptp(shapes[:, 0]) else int(shapes[0, 0])
+            features["array"] = replace(features["array"], shape=(first, *rest))
+        return features
 
     def _codes_of_pieces(self) -> Iterator[np.ndarray]:
         for group in self.groups:
@@ -110,17 +135,22 @@ def write_splits(corpus: StagedCorpus, plan: Mapping[str, Part], examples: Path)
         writers = {}
         for name in plan:
             (examples / f"Split-{name}").mkdir()
-            writers[name] = stack.enter_context(DocumentWriter(examples / f"Split-{name}"))
+            writer = DocumentWriter(examples / f"Split-{name}", arrays=corpus.job.array is not None)
+            writers[name] = stack.enter_context(writer)
         cuts = {name: _Cut(part) for name, part in plan.items() if part.stop is not None}
         first = 0  # document of the corpus
         for group, bases, size in zip(corpus.groups, corpus.bases, corpus.sizes.tolist(), strict=True):
             documents = Documents(corpus.folder(group))
-            with documents.text.open("rb", BLOCK_BYTES) as text, (documents.folder / FIELDS).open("rb") as fields:
+            with ExitStack() as files:
+                text = files.enter_context(documents.text.open("rb", BLOCK_BYTES))
+                fields = files.enter_context((documents.folder / FIELDS).open("rb"))
+                arrays = files.enter_context(documents.arrays.open("rb", BLOCK_BYTES)) if corpus.job.array else None
                 origins = np.load(documents.folder / ORIGINS, mmap_mode="r")
                 for start in range(0, size, _WINDOW):
                     stop = min(start + _WINDOW, size)
                     offsets = np.array(documents.offsets[start : stop + 1])
                     digests = np.array(documents.digests[start:stop])
+                    starts = np.array(documents.array_starts[start : stop + 1] if arrays else ())
                     lines = list(islice(fields, stop - start))
                     if corpus.job.numbered:
                         lines = _with_ids(lines, origins[start:stop], group, bases)
@@ -135,6 +165,8 @@ def write_splits(corpus: StagedCorpus, plan: Mapping[str, Part], examples: Path)
                                 offsets[here + 1] - offsets[here],
                                 digests[here],
                                 b"".join([lines[document] for document in here.tolist()]),
+                                () if arrays is None else _ranges(arrays, starts[here], starts[here + 1]),
+                                () if arrays is None else starts[here + 1] - starts[here],
                             )
             first += size
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from components.example_gen.assemble import StagedCorpus
+from components.example_gen.features import NO_AXIS
 from components.example_gen.groups import Job, Piece
 from components.example_gen.parsed import BadRecord
 from components.example_gen.staging import BAD, ORIGINS
@@ -32,14 +33,17 @@ class Found(NamedTuple):
     record: BadRecord
 
 
-def bad_records(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
-    """Yields the bad records in the order of the corpus: what parsers met, and ids that came before.
+def bad_records(corpus: StagedCorpus, again: np.ndarray, odd: np.ndarray) -> Iterator[Found]:
+    """Yields the bad records in the order of the corpus: what parsers met, ids that came before, odd arrays.
 
     Args:
         corpus: What was staged.
         again: What `repeated` found.
+        odd: What `misshapen` found.
     """
-    return heapq.merge(_met(corpus), _repeated_ids(corpus, again), key=lambda found: found.place)
+    ids = _marked(corpus, again, lambda document: _repeated_id(corpus.job))
+    shapes = _marked(corpus, odd & ~again, lambda document: _misshapen(corpus, document))
+    return heapq.merge(_met(corpus), ids, shapes, key=lambda found: found.place)
 
 
 def _met(corpus: StagedCorpus) -> Iterator[Found]:
@@ -65,25 +69,45 @@ def repeated(hashes: np.ndarray) -> np.ndarray:
     return again
 
 
-def _repeated_ids(corpus: StagedCorpus, again: np.ndarray) -> Iterator[Found]:
+def misshapen(shapes: np.ndarray) -> np.ndarray:
+    """Documents whose array differs from the first one's in more than its first dimension: bool [documents].
+
+    Args:
+        shapes: As `StagedCorpus.shapes`.
+    """
+    return np.any(shapes[:, 1:] != shapes[:1, 1:], axis=1)
+
+
+class _Reason(NamedTuple):
+    """As in `BadRecord`."""
+
+    rule: str
+    reason: str
+    fix: str
+
+
+def _repeated_id(job: Job) -> _Reason:
+    numbered = "" if job.layout == "dataset" else ", or leave out example_gen.fields.id to have records numbered"
+    return _Reason("an id must belong to one record", "the id of an earlier record", f"Make the ids differ{numbered}")
+
+
+def _misshapen(corpus: StagedCorpus, document: int) -> _Reason:
+    shapes = [] if corpus.shapes is None else corpus.shapes[[0, document]].tolist()
+    first, own = ([size for size in shape if size != NO_AXIS] for shape in shapes)
+    rule = f"arrays must have one shape but for the first dimension, that of the first, {first}"
+    return _Reason(rule, f"an array of shape {own}", "Correct the record")
+
+
+def _marked(corpus: StagedCorpus, marked: np.ndarray, reason: Callable[[int], _Reason]) -> Iterator[Found]:
     first = 0
     for group, size in zip(corpus.groups, corpus.sizes.tolist(), strict=True):
         origins = np.load(corpus.folder(group) / ORIGINS, mmap_mode="r")
-        for document in np.flatnonzero(again[first : first + size]).tolist():
+        for document in np.flatnonzero(marked[first : first + size]).tolist():
             piece, number, offset = origins[document].tolist()
             # Where a record can have several lines, its number is none of them.
             line = number + corpus.bases[group.number][piece] if corpus.job.layout == "jsonl" else None
-            yield Found(
-                (group.number, piece, offset),
-                group.pieces[piece],
-                BadRecord(
-                    offset,
-                    line,
-                    "an id must belong to one record",
-                    "the id of an earlier record",
-                    "Make the ids differ, or leave out example_gen.fields.id to have records numbered",
-                ),
-            )
+            record = BadRecord(offset, line, *reason(first + document))
+            yield Found((group.number, piece, offset), group.pieces[piece], record)
         first += size
 
 

@@ -69,8 +69,8 @@ def _record(header: list[str], row: list[str]) -> dict[str, str]:
 
 def _checked_header(row: list[str], fields: FieldsConfig) -> list[str]:
     names = ", ".join(map(repr, row))
-    for name in (fields.text, fields.id, fields.split):
-        if name is not None and name not in row:
+    for name in fields.names:
+        if name not in row:
             fix = "Name another field in example_gen.fields"
             raise RecordError(f"the header must have the field {name!r}", f"only {names}", fix)
     if len(set(row)) < len(row):

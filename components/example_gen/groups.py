@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from components.documents import Feature
 from components.example_gen.blocks import is_compressed
 from components.example_gen.sources import InputFile
 from pipeline.config import FieldsConfig
@@ -50,17 +51,19 @@ class Job:
 
     Attributes:
         folder: Where the groups are staged.
-        layout: What a file is to a parser: `file`, `line`, `separator`, `markdown`, `inline`, `jsonl`, `csv`, `tsv` or
-            `tfds`.
+        layout: What a file is to a parser: `file`, `line`, `separator`, `markdown`, `inline`, `jsonl`, `csv`, `tsv`,
+            `tfds` or `dataset`.
         fields: Which field of a record is what.
+        features: What each document has; an array without a shape gets that of the arrays found.
         separator: What lies between documents, for `separator`.
-        dataset: Name for `tfds.builder`.
+        dataset: Name for `tfds.builder`, or for `datasets.registry.find`.
         data_dir: Where tfds keeps its data sets; None for its default.
     """
 
     folder: str
     layout: str
     fields: FieldsConfig
+    features: Mapping[str, Feature] = field(default_factory=lambda: {"text": Feature("text")})
     separator: bytes = b""
     dataset: str = ""
     data_dir: str | None = None
@@ -68,7 +71,17 @@ class Job:
     @property
     def numbered(self) -> bool:
         """Whether a document is named after its file and its number in it."""
-        return self.layout not in ("file", "markdown", "inline") and self.fields.id is None
+        return self.layout not in ("file", "markdown", "inline", "dataset") and self.fields.id is None
+
+    @property
+    def records_name_splits(self) -> bool:
+        """Whether each document says which split it belongs to; else its file or tfds split does."""
+        return self.layout == "dataset" or self.fields.split is not None
+
+    @property
+    def array(self) -> Feature | None:
+        """What the array of a document is; None if it has none."""
+        return self.features.get("array")
 
 
 def file_pieces(files: Iterable[InputFile], layout: str) -> Iterator[tuple[Piece, int]]:

@@ -19,6 +19,7 @@ class Document(NamedTuple):  # a dataclass takes three times as long to make, an
         offset: Byte of its file at which its record starts.
         id: Its name; None if it is numbered.
         split: Position in `split_names.SPLITS` of the split that its record names.
+        array: Its numbers, where documents have some.
     """
 
     raw: bytes
@@ -28,6 +29,7 @@ class Document(NamedTuple):  # a dataclass takes three times as long to make, an
     offset: int
     id: str | None = None
     split: int | None = None
+    array: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,18 @@ class BadRecord:
     rule: str
     reason: str
     fix: str
+
+
+class RecordError(ValueError):
+    """What is wrong with a record: rule, reason and fix as in `BadRecord`."""
+
+    def __init__(self, rule: str, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.rule, self.reason, self.fix = rule, reason, fix
+
+    def at(self, offset: int, line: int | None) -> BadRecord:
+        """Says where it is."""
+        return BadRecord(offset, line, self.rule, self.reason, self.fix)
 
 
 @dataclass(frozen=True, slots=True)

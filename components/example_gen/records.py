@@ -1,31 +1,19 @@
-"""A record with named fields to a document: its text, its id, its split, and everything else as what is known of it."""
+"""A record with named fields to a document: its features, its id, its split, and all else as what is known of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from components.documents import to_line
-from components.example_gen.parsed import BadRecord, Document
+from components.example_gen.features import IN_FIELDS, REFERENCES, check_references, check_tags, shown, to_array
+from components.example_gen.parsed import Document
+from components.example_gen.parsed import RecordError as RecordError
 from components.example_gen.split_names import KNOWN, split_code
 from pipeline.config import FieldsConfig
 
 # A record is held whole; one that is longer is taken for a damaged file.
 LONGEST_RECORD = 64 << 20
-
-_KEPT_ID = "source_id"
-
-
-class RecordError(ValueError):
-    """What is wrong with a record: rule, reason and fix as in `BadRecord`."""
-
-    def __init__(self, rule: str, reason: str, fix: str) -> None:
-        super().__init__(reason)
-        self.rule, self.reason, self.fix = rule, reason, fix
-
-    def at(self, offset: int, line: int | None) -> BadRecord:
-        """Says where it is."""
-        return BadRecord(offset, line, self.rule, self.reason, self.fix)
 
 
 def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, offset: int) -> Document:
@@ -40,30 +28,40 @@ def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, of
     Raises:
         RecordError: A field is missing or not what it should be.
     """
-    text, rest = _take(record, fields.text, "text")
-    if not isinstance(text, str):
-        raise RecordError(
-            f"the field {fields.text!r} must be text", f"{_show(text)} of type {type(text).__name__}", _FIELDS_FIX
-        )
-    known: dict[str, Any] = {}
+    rest: Mapping[str, Any] = record
+    text, known, features = "", {}, {}
+    if fields.text is not None:
+        text, rest = _take(record, fields.text, "text")
+        if not isinstance(text, str):
+            raise RecordError(
+                f"the field {fields.text!r} must be text", f"{shown(text)} of type {type(text).__name__}", _FIELDS_FIX
+            )
     if fields.id is not None:
         name, rest = _take(rest, fields.id, "id")
         if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
-            raise RecordError(f"the field {fields.id!r} must be text or an integer", _show(name), _FIELDS_FIX)
+            raise RecordError(f"the field {fields.id!r} must be text or an integer", shown(name), _FIELDS_FIX)
         known["id"] = str(name)
     split = None
     if fields.split is not None:
         named, rest = _take(rest, fields.split, "split")
         split = split_code(str(named))
         if split is None:
-            raise RecordError(f"the field {fields.split!r} must be one of {KNOWN}", _show(named), "Correct the record")
-    if "id" in rest and _KEPT_ID in rest:
-        raise RecordError(
-            f"a record must not have both the fields 'id' and {_KEPT_ID!r}, under which the first is kept",
-            _show(rest[_KEPT_ID]),
-            "Name one of them as example_gen.fields.id, or rename it",
-        )
-    known |= {_KEPT_ID if key == "id" else key: value for key, value in rest.items()}
+            raise RecordError(f"the field {fields.split!r} must be one of {KNOWN}", shown(named), "Correct the record")
+    array = None
+    for feature, field in fields.features.items():
+        if feature == "text":
+            continue
+        value = _take(record, field, feature)[0]  # of the whole record: a field may be two features
+        rest = _without(rest, field)
+        if feature == "array":
+            array = to_array(value)
+        else:
+            features[feature] = IN_FIELDS[feature](value)
+    if "tags" in features:
+        check_tags(features["tags"], None if fields.text is None else text, array)
+    if "target" in features and REFERENCES in rest:
+        check_references(rest[REFERENCES], features["target"])
+    known |= features | _renamed(rest, ("id", *features))
     try:
         raw, line = text.encode("utf-8"), to_line(known)
     except UnicodeEncodeError as error:
@@ -72,7 +70,7 @@ def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, of
         ) from error
     except RecursionError as error:
         raise RecordError("a record must not be nested so deeply", "hundreds of levels", "Correct it") from error
-    return Document(raw, len(text), line, number, offset, known.get("id"), split)
+    return Document(raw, len(text), line, number, offset, known.get("id"), split, array)
 
 
 _FIELDS_FIX = "Correct the record, or name another field in example_gen.fields"
@@ -100,6 +98,20 @@ def _pop(record: Mapping[str, Any], name: str) -> tuple[Any, dict[str, Any]]:
     return value, rest
 
 
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _without(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    try:
+        return _pop(record, name)[1]
+    except KeyError:
+        return record  # it was another feature, too
+
+
+def _renamed(rest: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """The other fields, those whose names are taken under names of their own."""
+    for name in taken:
+        if name in rest and f"source_{name}" in rest:
+            raise RecordError(
+                f"a record must not have both the fields {name!r} and 'source_{name}', under which the first is kept",
+                shown(rest[f"source_{name}"]),
+                f"Name one of them as example_gen.fields.{name}, or rename it",
+            )
+    return {f"source_{key}" if key in taken else key: value for key, value in rest.items()}

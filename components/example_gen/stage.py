@@ -12,8 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 from rich.console import Console
 
+from components.documents import write_features
 from components.example_gen.assemble import StagedCorpus, write_splits
-from components.example_gen.bad_records import FILE, bad_records, error_for, repeated, write_list
+from components.example_gen.bad_records import FILE, bad_records, error_for, misshapen, repeated, write_list
+from components.example_gen.datasets.locate import Located, locate
+from components.example_gen.datasets.registry import find
+from components.example_gen.features import features_of
 from components.example_gen.groups import Job, Piece, file_pieces, make_groups
 from components.example_gen.sources import InputFile, digest, list_files
 from components.example_gen.split_names import KNOWN, split_code_in
@@ -35,17 +39,19 @@ class ExampleGen(Stage):
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {"examples": Examples}
 
     def settings(self) -> dict[str, Any]:
-        # Which runner does the work changes no byte of the result.
-        return {"example_gen": self.example_gen.model_dump(mode="json")}
+        # Which runner does the work, and where the data sets lie, changes no byte of the result.
+        return {"example_gen": self.example_gen.model_dump(mode="json", exclude={"data_root"})}
 
     def environment(self, root: Path) -> dict[str, Any]:
-        kind, _, rest = self.example_gen.source.partition(":")
+        kind, rest, folder = locate(self.example_gen)
         if kind == "inline":
             return {"corpus": hashlib.sha256(rest.encode("utf-8")).hexdigest()}
         if kind == "tfds":
             from components.example_gen import tfds
 
             return {"corpus": tfds.state(tfds.prepared(rest, self.example_gen.data_dir))}
+        if kind == "dataset":
+            return {"corpus": digest(find(rest).files(folder))}
         return {"corpus": digest(list_files(self.example_gen.source))}
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
@@ -53,7 +59,9 @@ class ExampleGen(Stage):
         staging = examples / ".staging"
         try:
             corpus = self._stage(staging)
-            write_splits(corpus, self._plan(corpus, self._without_bad(corpus, examples)), examples)
+            left = self._without_bad(corpus, examples)
+            write_splits(corpus, self._plan(corpus, left), examples)
+            write_features(examples, corpus.features(left))
         except BaseException:
             for path in examples.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -80,17 +88,23 @@ class ExampleGen(Stage):
     def _job(self, folder: str) -> tuple[Job, list[tuple[Piece, int]]]:
         """How to read, and what."""
         settings = self.example_gen
-        kind, _, rest = settings.source.partition(":")
+        found = locate(settings)
         by_name = settings.splits == "given" and settings.fields.split is None
-        job = Job(folder, {"package": "markdown", "text": "file"}.get(kind, kind), settings.fields)
-        if kind == "inline":
-            return job, [(Piece("inline", rest), len(rest))]
-        if kind == "tfds":
-            from components.example_gen import tfds
-
-            builder = tfds.prepared(rest, settings.data_dir)
-            job = dataclasses.replace(job, dataset=rest, data_dir=settings.data_dir)
-            return job, list(tfds.example_pieces(builder, only_named=by_name))
+        layout = {"package": "markdown", "text": "file"}.get(found.kind, found.kind)
+        job = Job(folder, layout, settings.fields, features_of(settings.fields))
+        if found.kind == "inline":
+            return job, [(Piece("inline", found.name), len(found.name))]
+        if found.kind == "dataset":
+            data_set = find(found.name)
+            if by_name and not data_set.given:
+                raise ValueError(
+                    f"ExampleGen: with `splits: given` the data set must come divided. Received: "
+                    f"source={settings.source!r}, which does not. Give shares of it as example_gen.splits."
+                )
+            job = dataclasses.replace(job, features=data_set.features, dataset=found.name)
+            return job, list(data_set.pieces(found.folder))
+        if found.kind == "tfds":
+            return self._tfds_job(job, found, by_name)
         if isinstance(settings.document, SeparatorConfig):
             job = dataclasses.replace(job, layout="separator", separator=settings.document.separator.encode("utf-8"))
         elif settings.document == "line":
@@ -100,6 +114,19 @@ class ExampleGen(Stage):
             _check_names(files)
         return job, list(file_pieces(files, job.layout))
 
+    def _tfds_job(self, job: Job, found: Located, by_name: bool) -> tuple[Job, list[tuple[Piece, int]]]:
+        from components.example_gen import tfds
+
+        settings = self.example_gen
+        builder = tfds.prepared(found.name, settings.data_dir)
+        if settings.fields.array is not None:
+            dtype = tfds.array_dtype(tfds.feature_named(builder, settings.fields.array))
+            job = dataclasses.replace(job, features=features_of(settings.fields, dtype))
+        if settings.tfds is not None:
+            _check_features(settings, set(job.features))
+        job = dataclasses.replace(job, dataset=found.name, data_dir=settings.data_dir)
+        return job, list(tfds.example_pieces(builder, only_named=by_name))
+
     def _without_bad(self, corpus: StagedCorpus, examples: Path) -> np.ndarray:
         """Deals with bad records as configured.
 
@@ -107,16 +134,18 @@ class ExampleGen(Stage):
             Which documents are left: bool [documents].
         """
         # Documents that are named after their files cannot have a name twice.
-        own_ids = self.example_gen.fields.id is not None
-        again = repeated(corpus.hashes) if own_ids else np.zeros(len(corpus.characters), bool)
-        found = bad_records(corpus, again)
+        own_ids = self.example_gen.fields.id is not None or corpus.job.layout == "dataset"
+        nothing = np.zeros(len(corpus.characters), bool)
+        again = repeated(corpus.hashes) if own_ids else nothing
+        odd = nothing if corpus.shapes is None else misshapen(corpus.shapes)
+        found = bad_records(corpus, again, odd)
         first = next(found, None)
         count = 0 if first is None else 1 + sum(1 for _ in found)
-        left = ~again
+        left = ~(again | odd)
         if first is not None and (self.example_gen.on_bad_record == "fail" or not left.any()):
             raise error_for(first, count, corpus.job)
         if self.example_gen.on_bad_record == "skip":
-            write_list(examples / FILE, bad_records(corpus, again))
+            write_list(examples / FILE, bad_records(corpus, again, odd))
         if count:
             Console(stderr=True, highlight=False, soft_wrap=True).print(
                 f"ExampleGen: {count:,} of {count + int(left.sum()):,} records are bad and left out; {FILE} of the "
@@ -128,30 +157,47 @@ class ExampleGen(Stage):
     def _plan(self, corpus: StagedCorpus, left: np.ndarray) -> dict[str, Part]:
         """Which of the documents that are left go where."""
         kept = slice(None) if left.all() else left  # a slice copies nothing
-        characters, shares = corpus.characters[kept], self.example_gen.splits
-        total = int(characters.sum())
+        # Without text, a document counts as one.
+        has_text = "text" in corpus.job.features
+        sizes = corpus.characters[kept] if has_text else np.ones(int(left.sum()), np.int64)
+        shares, total = self.example_gen.splits, int(sizes.sum())
         parts: dict[str, Part] = {}
         if shares == "same":
-            parts = same(len(characters))
+            parts = same(len(sizes))
         elif shares == "given":
-            parts = given(characters, corpus.hashes[kept], corpus.codes[kept])
+            parts = given(sizes, corpus.hashes[kept], corpus.codes[kept])
         elif self.example_gen.split_by == "hash" and total:
-            parts = by_hash(characters, corpus.hashes[kept], shares.model_dump())
+            parts = by_hash(sizes, corpus.hashes[kept], shares.model_dump())
         elif total:
-            parts = by_position(characters, shares.model_dump())
+            parts = by_position(sizes, shares.model_dump())
+        what = "character" if has_text else "document"
         for name, part in parts.items():
-            if not part.characters(characters):
-                raise _too_short(total, name)
+            if not part.characters(sizes):
+                raise _too_short(total, name, what)
+            # Text alone can be cut, with what else is known of it on both sides.
+            if part.stop is not None and set(corpus.job.features) != {"text"}:
+                raise _too_short(len(sizes), name, "document")
         if not parts:
-            raise _too_short(total, "train")
+            raise _too_short(total, "train", what)
         return {name: part.among(left) for name, part in parts.items()}
 
 
-def _too_short(characters: int, split: str) -> ValueError:
+def _too_short(total: int, split: str, what: str) -> ValueError:
     return ValueError(
-        f"ExampleGen: every split must hold a character. Received: {characters} characters in all, none of them for "
+        f"ExampleGen: every split must hold a {what}. Received: {total} {what}s in all, none of them for "
         f"{split!r}. Use a longer corpus or `splits: same`."
     )
+
+
+def _check_features(settings: ExampleGenConfig, features: set[str]) -> None:
+    """Refuses fields that do not make of a TFDS set what the data set's own files would give."""
+    expected = set(find(settings.source.partition(":")[2]).features)
+    if features != expected:
+        raise ValueError(
+            f"ExampleGen: example_gen.fields must name the features {', '.join(sorted(expected))} for "
+            f"{settings.source!r} from TFDS. Received: {', '.join(sorted(features))}, tfds={settings.tfds!r}. Name the "
+            "field of each, and null for text if it is not among them."
+        )
 
 
 def _check_names(files: list[InputFile]) -> None:

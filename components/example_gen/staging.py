@@ -13,9 +13,10 @@ from typing import Any, Self
 import numpy as np
 
 from components.array_file import ArrayFile
-from components.documents import DocumentWriter, digests_of, to_line
+from components.documents import DocumentWriter, digests_of, to_bytes, to_line
 from components.example_gen.blocks import BLOCK_BYTES, read_blocks, read_lines
 from components.example_gen.delimited import delimited
+from components.example_gen.features import LONGEST_SHAPE, NO_AXIS
 from components.example_gen.groups import Group, Job, Piece
 from components.example_gen.json_lines import json_lines
 from components.example_gen.parsed import BadRecord, Batch, Document, End, Event, Part, Total
@@ -26,6 +27,7 @@ from components.example_gen.text import markdown_file, separated, whole_file
 ORIGINS = "origins.npy"  # int64 [documents, 3]: piece of the group, number in the piece, byte in the file
 HASHES = "hashes.npy"  # uint64 [documents]: id_hash, if documents are not numbered
 CODES = "codes.npy"  # int8 [documents]: position in SPLITS of the split a record names, -1 if none
+SHAPES = "shapes.npy"  # int64 [documents, 4]: shape of each array, filled up with NO_AXIS; if it is not known before
 TOTALS = "totals.npy"  # int64 [pieces]: records of each piece, bad ones included
 BAD = "bad.jsonl"  # piece of the group, and the fields of a BadRecord
 
@@ -59,6 +61,10 @@ def stage_group(group: Group, job: Job, count: Count) -> None:
 
 def _parse(piece: Piece, job: Job) -> Iterator[Event]:
     start = 0
+    if job.layout == "dataset":
+        from components.example_gen.datasets.registry import find
+
+        return find(job.dataset).read(piece)
     if job.layout == "inline":
         blocks = iter([piece.path.encode("utf-8")])
     elif piece.stop is None:
@@ -89,16 +95,19 @@ class _StagedGroup:
 
     def __init__(self, folder: Path, job: Job, count: Count) -> None:
         self._job, self._count = job, count
-        self._documents = DocumentWriter(folder)
+        array = job.array
+        self._documents = DocumentWriter(folder, arrays=array is not None)
+        self._shapes = None if array is None or array.shape else ArrayFile(folder / SHAPES, np.int64, LONGEST_SHAPE)
         self._origins = ArrayFile(folder / ORIGINS, np.int64, columns=3)
         self._hashes = None if job.numbered else ArrayFile(folder / HASHES, np.uint64)
-        self._codes = None if job.fields.split is None else ArrayFile(folder / CODES, np.int8)
+        self._codes = ArrayFile(folder / CODES, np.int8) if job.records_name_splits else None
         self._totals = ArrayFile(folder / TOTALS, np.int64)
         self._bad = (folder / BAD).open("wb")
         self._piece, self._name, self._total = -1, "", 0
         self._waiting: list[Document] = []
         self._waiting_bytes = 0
         self._done = np.zeros(3, np.int64)
+        self._has_content = "text" in job.features or "array" in job.features
 
     def __enter__(self) -> Self:
         self._documents.__enter__()
@@ -114,14 +123,16 @@ class _StagedGroup:
         """Writes what was found; single documents wait until they are worth it."""
         if isinstance(event, Document):
             self._waiting.append(event)
-            self._waiting_bytes += len(event.raw) + len(event.line)
+            self._waiting_bytes += len(event.raw) + len(event.line) + (0 if event.array is None else event.array.nbytes)
             if self._waiting_bytes > BLOCK_BYTES:
                 self._write_waiting()
             return
         self._write_waiting()
         match event:
             case Batch(raw, lengths, first, offsets):
-                self._write([raw], lengths, _NO_FIELDS * len(lengths))
+                digests = digests_of(raw, np.cumsum(lengths[:, 0]).tolist())
+                self._documents.write_many([raw], lengths, digests, _NO_FIELDS * len(lengths))
+                self._tell(len(lengths), *lengths.sum(axis=0)[::-1].tolist())
                 self._write_origins(first + np.arange(len(lengths)), offsets)
             case Part(raw, characters):
                 self._documents.append(raw, characters)
@@ -143,18 +154,27 @@ class _StagedGroup:
         found, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not found:
             return
-        lengths = np.array([(len(document.raw), document.characters) for document in found], np.int64)
-        self._write([document.raw for document in found], lengths, b"".join(document.line for document in found))
+        self._write(found)
         self._write_origins([document.number for document in found], [document.offset for document in found])
         if self._hashes is not None:
             self._hashes.extend(np.array([id_hash(document.id or "") for document in found], np.uint64))
         if self._codes is not None:
             self._codes.extend([-1 if document.split is None else document.split for document in found])
 
-    def _write(self, text: list[bytes], lengths: np.ndarray, lines: bytes) -> None:
-        digests = digests_of(b"".join(text), np.cumsum(lengths[:, 0]).tolist())
-        self._documents.write_many(text, lengths, digests, lines)
-        self._tell(len(lengths), *lengths.sum(axis=0)[::-1].tolist())
+    def _write(self, found: list[Document]) -> None:
+        lengths = np.array([(len(document.raw), document.characters) for document in found], np.int64)
+        # What documents are compared by: text and array, or, where they have neither, their fields but the id.
+        content = [document.raw if self._has_content else _without_id(document.line) for document in found]
+        arrays = [to_bytes(document.array) for document in found if document.array is not None]
+        sizes = [len(array) for array in arrays]
+        digests = digests_of(b"".join(content), np.cumsum([len(raw) for raw in content]).tolist(), arrays)
+        lines = b"".join(document.line for document in found)
+        self._documents.write_many([document.raw for document in found], lengths, digests, lines, arrays, sizes)
+        if self._shapes is not None:
+            shapes = [document.array.shape for document in found if document.array is not None]
+            self._shapes.extend([(*shape, *[NO_AXIS] * (LONGEST_SHAPE - len(shape))) for shape in shapes])
+        size, characters = lengths.sum(axis=0).tolist()
+        self._tell(len(found), characters, size + sum(sizes))
 
     def _write_origins(self, numbers: Any, offsets: Any) -> None:
         self._origins.extend(np.column_stack([np.full(len(numbers), self._piece), numbers, offsets]))
@@ -181,6 +201,10 @@ class _StagedGroup:
             self._finish_piece()
             self._tell_all()
         self._documents.__exit__(kind, error, traceback)
-        for file in (self._origins, self._hashes, self._codes, self._totals, self._bad):
+        for file in (self._origins, self._hashes, self._codes, self._shapes, self._totals, self._bad):
             if file is not None:
                 file.close()
+
+
+def _without_id(line: bytes) -> bytes:
+    return to_line({name: value for name, value in json.loads(line).items() if name != "id"})

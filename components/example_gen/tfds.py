@@ -99,7 +99,7 @@ def read_examples(
     builder = tfds.builder(dataset, data_dir=data_dir)
     for position, example in enumerate(_examples(tfds, builder, f"{split}[{start}:{stop}]"), start):
         try:
-            record = _plain(example, builder.info.features)
+            record = _plain(example, builder.info.features, fields.array)
             yield to_document(record, fields, position + 1, position)
         except UnicodeDecodeError as error:
             yield not_utf8(error, position - error.start, None)
@@ -119,18 +119,65 @@ def _examples(tfds: Any, builder: Any, instruction: str) -> Iterator[Mapping[str
         yield source[position]
 
 
+def array_dtype(feature: Any) -> str:
+    """NumPy's name of the numbers of a feature.
+
+    Raises:
+        ValueError: It is none of numbers.
+    """
+    if type(feature).__name__ == "Sequence":
+        return array_dtype(feature.feature)
+    dtype = np.dtype(getattr(feature, "np_dtype", None) or object)
+    if dtype.kind not in "biuf":
+        raise ValueError(
+            f"ExampleGen: example_gen.fields.array must name a feature of numbers. Received: a feature of type "
+            f"{type(feature).__name__}. Name an image, a video, a tensor or a sequence of numbers."
+        )
+    return "uint8" if dtype.kind == "b" else dtype.name
+
+
+def feature_named(builder: Any, name: str) -> Any:
+    """A feature of a data set by its name, `a.b` for b inside a.
+
+    Raises:
+        ValueError: There is none.
+    """
+    features = feature = builder.info.features
+    try:
+        for part in [name] if name in features else name.split("."):
+            feature = feature[part]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"ExampleGen: example_gen.fields.array must name a feature of the data set. Received: {name!r}. It has "
+            f"{', '.join(map(repr, features))}."
+        ) from error
+    return feature
+
+
 _LEFT_OUT = object()
 
 
-def _plain(value: Any, feature: Any) -> Any:
-    """A feature as JSON values: labels by name; images, sounds and other tables of numbers are left out."""
+def _plain(value: Any, feature: Any, array: str | None = None) -> Any:
+    """A feature as JSON values: labels by name; images, sounds and other tables of numbers are left out.
+
+    Args:
+        value: Its value.
+        feature: What it is.
+        array: The feature inside it that stays an array: its name, or `a.b` for b inside a.
+    """
     kind = type(feature).__name__
     if kind in ("Image", "Video", "Audio"):
         return _LEFT_OUT
     if kind == "Sequence":
         feature = feature.feature
     if isinstance(value, Mapping):
-        plain = {name: _plain(inner, feature[name]) for name, inner in value.items()}
+        plain = {}
+        for name, inner in value.items():
+            if name == array:
+                plain[name] = np.asarray(inner, array_dtype(feature[name]))
+            else:
+                outer, _, rest = (array or "").partition(".")
+                plain[name] = _plain(inner, feature[name], rest if rest and outer == name else None)
         return {name: inner for name, inner in plain.items() if inner is not _LEFT_OUT}
     if isinstance(value, bytes):
         return value.decode("utf-8")

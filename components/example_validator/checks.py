@@ -182,7 +182,7 @@ def leaked_documents(case: Case, config: ShareCheckConfig) -> Iterator[Finding]:
         case.split["leaked_documents"],
         case.split.documents - case.split["empty_documents"],
         config.max_share,
-        Finding(TEXT, "CUSTOM_VALIDATION", "Leaked documents"),
+        Finding(case.split.whole, "CUSTOM_VALIDATION", "Leaked documents"),
         "documents may be in the train split, too",
     )
 

@@ -49,7 +49,7 @@ def _of(feature: schema_pb2.Feature) -> str:
 
 def _present(split: SplitStatistics, name: str) -> int:
     if name in (TEXT, LENGTH):
-        return split.documents
+        return split.documents if split.has_text else 0
     return int(common(split.fields[name]).num_non_missing) if name in split.fields else 0
 
 

@@ -7,14 +7,24 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from components.exporter.served_examples import ServedExamples
 from components.exporter.served_model import ServedModel
 from components.exporter.text import GraphTokenizer
-from components.tasks.language_model import load
+from components.tasks.example_task import ExampleModel, Spec
+from components.tasks.files import load
+from components.tasks.language_model import LanguageModel
 
 
 def export(model: Path, transform_graph: Path, output: Path) -> None:
     """Rebuilds the Keras model, traces the signatures and saves them; the vocabulary becomes an asset."""
-    served = ServedModel(load(model), GraphTokenizer(transform_graph))
+    loaded = load(model)
+    served: ServedModel | ServedExamples
+    if isinstance(loaded, ExampleModel):
+        served = ServedExamples(loaded, transform_graph, Spec.read(transform_graph))
+    elif isinstance(loaded, LanguageModel):
+        served = ServedModel(loaded, GraphTokenizer(transform_graph))
+    else:
+        raise TypeError(f"Exporter: a model must be of a known task. Received: {type(loaded).__name__} in {model}.")
     tf.saved_model.save(served, str(output), signatures=served.signatures())
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 
 import tensorflow as tf
@@ -18,9 +21,11 @@ class GraphTokenizer(tf.Module):
 
     Args:
         folder: Where the tokenizer's files are.
+        prefix: Stands before the assets' names, `PREFIXvocabulary.tsv`: a SavedModel knows its assets by their names
+            alone, so that each of its tokenizers needs one of its own. That of the text has none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: str = "") -> None:
         super().__init__()
         tokenizer = load(folder)
         self.vocabulary_size = len(tokenizer)
@@ -29,7 +34,13 @@ class GraphTokenizer(tf.Module):
         self._kind = tokenizer.kind
         self._specials = {name: i for i, name in enumerate(tokenizer.tokens[: len(tokenizer.specials)])}
         self._bytes = [b""] * len(self._specials) + list(tokenizer.symbols)  # of each id
-        self._assets = [tf.saved_model.Asset(str(folder / name)) for name in (VOCABULARY, SETTINGS)]
+        files = [folder / name for name in (VOCABULARY, SETTINGS)]
+        if prefix:
+            # Assets are called what their files are called, which have to be there until the model is saved.
+            copies = Path(tempfile.mkdtemp())
+            weakref.finalize(self, shutil.rmtree, copies)
+            files = [Path(shutil.copyfile(file, copies / (prefix + file.name))) for file in files]
+        self._assets = [tf.saved_model.Asset(str(file)) for file in files]
         self._ids = token_table(tokenizer.symbols, range(len(self._specials), len(tokenizer)), tokenizer.outside)
         self._normalize = None
         if not tokenizer.options.is_identity:

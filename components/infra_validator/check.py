@@ -1,6 +1,6 @@
 """Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER` prints its findings as JSON.
 
-Imports TensorFlow and nothing of this project, as a server would.
+Imports TensorFlow and nothing of the project that made it, as a server would.
 """
 
 import json
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from components.infra_validator.example_check import wrong_answers
 
 _CONTROLS = {"max_length": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
 _GENERATE = ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"})
@@ -28,6 +30,9 @@ SAMPLE_LENGTH = 500
 def check(folder: Path) -> dict[str, Any]:
     """Returns what is wrong with a SavedModel, sentence by sentence, and a text it generated."""
     loaded = tf.saved_model.load(str(folder))
+    if "generate" not in loaded.signatures and "serving_default" in loaded.signatures:
+        reasons, answers = wrong_answers(loaded.signatures["serving_default"])
+        return {"reasons": reasons, "sample": answers}
     reasons = wrong_signatures(loaded.signatures)
     if reasons:
         return {"reasons": reasons, "sample": ""}

@@ -1,8 +1,8 @@
 """The schema of documents: a tensorflow_metadata Schema, inferred, written as text and read back.
 
 `text` has its characters as the vocabulary of a natural-language domain, and the comparators for skew and drift;
-`text.length` has the bounds of a document's length in characters; every field has its type, whether it is required, and
-its domain or range.
+`text.length` has the bounds of a document's length in characters (documents without text have neither); every field has
+its type, whether it is required, and its domain or range.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ def infer(train: SplitStatistics, config: SchemaGenConfig) -> schema_pb2.Schema:
         config: How much the other splits and later corpora may differ.
     """
     schema = schema_pb2.Schema()
+    if train.has_text:
+        _add_text(schema, train, config)
+    for name, statistics in train.fields.items():
+        _add_field(schema, name, statistics, config.domain_values)
+    return schema
+
+
+def _add_text(schema: schema_pb2.Schema, train: SplitStatistics, config: SchemaGenConfig) -> None:
     schema.string_domain.add(name=CHARACTERS, value=sorted(train.characters))
     text = _add(schema, TEXT, schema_pb2.BYTES, required=True)
     text.natural_language_domain.vocabulary = CHARACTERS
@@ -41,9 +49,6 @@ def infer(train: SplitStatistics, config: SchemaGenConfig) -> schema_pb2.Schema:
     enough = train.documents >= _DOCUMENTS_FOR_SHORTEST
     length.int_domain.min = max(1, train["shortest_document"] // _LENGTH_FACTOR) if enough else 1
     length.int_domain.max = max(1, int(train.lengths.max) * _LENGTH_FACTOR)
-    for name, statistics in train.fields.items():
-        _add_field(schema, name, statistics, config.domain_values)
-    return schema
 
 
 def _add(schema: schema_pb2.Schema, name: str, kind: int, required: bool) -> schema_pb2.Feature:

@@ -10,7 +10,7 @@ import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2 as pb
 
 from components.statistics_gen.characters import KINDS, kind, script
-from components.statistics_gen.statistics import LENGTH, NUMBERS, TEXT
+from components.statistics_gen.statistics import DOCUMENT, LENGTH, NUMBERS, OF_ANY_DOCUMENT, TEXT
 from components.statistics_gen.summary import FieldSummary, SplitSummary
 
 _TOP_VALUES = 20
@@ -35,16 +35,34 @@ def messages(summaries: Mapping[str, SplitSummary]) -> list[pb.DatasetFeatureSta
             name=split,
             num_examples=len(summary.lengths),
             features=[
-                _text_feature(summary, trained),
-                _length_feature(summary.lengths, edges),
-                *(
-                    _field_feature(name, summary.fields.get(name, FieldSummary()), len(summary.lengths))
-                    for name in fields
-                ),
+                *_whole(summary, trained, edges),
+                *(_field_feature(name, summary.fields.get(name, FieldSummary()), summary) for name in fields),
             ],
         )
         for split, summary in sorted(summaries.items())
     ]
+
+
+def _whole(
+    summary: SplitSummary, trained: Mapping[int, int], edges: np.ndarray
+) -> tuple[pb.FeatureNameStatistics, ...]:
+    """What is known of documents besides their fields."""
+    if summary.has_text:
+        return _text_feature(summary, trained), _length_feature(summary.lengths, edges)
+    documents = len(summary.lengths)
+    numbers = {
+        "duplicated_documents": documents - summary.distinct_documents,
+        "leaked_documents": summary.leaked_documents,
+        "same_as_train": int(summary.same_as_train),
+    }
+    return (
+        pb.FeatureNameStatistics(
+            name=DOCUMENT,
+            type=pb.FeatureNameStatistics.STRUCT,
+            struct_stats=pb.StructStatistics(common_stats=_common(documents, 0)),
+            custom_stats=[pb.CustomStatistic(name=name, num=numbers[name]) for name in OF_ANY_DOCUMENT],
+        ),
+    )
 
 
 def length_edges(lengths: np.ndarray) -> np.ndarray:
@@ -128,10 +146,12 @@ def _length_feature(lengths: np.ndarray, edges: np.ndarray) -> pb.FeatureNameSta
     return pb.FeatureNameStatistics(name=LENGTH, type=pb.FeatureNameStatistics.INT, num_stats=stats)
 
 
-def _field_feature(name: str, summary: FieldSummary, documents: int) -> pb.FeatureNameStatistics:
+def _field_feature(name: str, summary: FieldSummary, split: SplitSummary) -> pb.FeatureNameStatistics:
+    documents = len(split.lengths)
     present, types = summary.types.total(), set(summary.types)
     # A field of the documents may be called like a feature of ours.
-    feature = pb.FeatureNameStatistics(name=f"fields.{name}" if name in (TEXT, LENGTH) else name)
+    ours = (TEXT, LENGTH) if split.has_text else (TEXT, LENGTH, DOCUMENT)
+    feature = pb.FeatureNameStatistics(name=f"fields.{name}" if name in ours else name)
     values = [(_label(key), count) for key, count in summary.values.top]
     if types and types <= {"integer", "true_false", "fraction"}:
         numbers = summary.numbers

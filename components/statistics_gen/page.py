@@ -12,7 +12,7 @@ import jinja2
 from components.statistics_gen.characters import KINDS, code_point, kind, script, shown
 from components.statistics_gen.divergence import expected_by_chance, jensen_shannon
 from components.statistics_gen.plots import bar, histogram
-from components.statistics_gen.statistics import SplitStatistics, common, custom_number, field_values
+from components.statistics_gen.statistics import OF_ANY_DOCUMENT, SplitStatistics, common, custom_number, field_values
 
 _COLORS = ("#33658a", "#e07a2f", "#5b8c5a", "#8a5a9e", "#b0413e")
 _CHARACTERS, _WORDS, _SCRIPTS, _DIFFERENT, _SUSPECTS, _VALUES = 30, 20, 20, 12, 20, 10
@@ -44,6 +44,11 @@ _SUMMARY: Sequence[tuple[str, str | None, str | None]] = (
     ("unassigned", "unassigned_characters", "characters"),
     ("invisible (joiners, direction marks)", "invisible_characters", "characters"),
 )
+_WITHOUT_TEXT = [
+    row
+    for row in _SUMMARY
+    if row[0] in ("Size", "Not in train", "Documents") or row[1] in ("documents", *OF_ANY_DOCUMENT)
+]
 # What the page opens with when there is any of it: number → sentence.
 _WARNINGS = {
     "empty_documents": "{n} of {documents} documents are empty",
@@ -71,12 +76,14 @@ def render(splits: Mapping[str, SplitStatistics], template: Path) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    has_text = any(split.has_text for split in ordered)
     environment.filters |= {"number": _number, "percent": _percent}
     return environment.from_string(template.read_text("utf-8")).render(
         splits=ordered,
         colors=colors,
         warnings=[warning for split in ordered for warning in _warnings(split)],
-        summary=[(what, _cells(ordered, name, of)) for what, name, of in _SUMMARY],
+        has_text=has_text,
+        summary=[(what, _cells(ordered, name, of)) for what, name, of in (_SUMMARY if has_text else _WITHOUT_TEXT)],
         lengths=[(split, _length_plot(split, colors[split.name])) for split in ordered],
         characters=_bars(palette, [split.characters for split in ordered], totals, _CHARACTERS),
         words=_bars(palette, [split.words for split in ordered], [split["words"] for split in ordered], _WORDS),
@@ -124,7 +131,7 @@ def _cells(splits: Sequence[SplitStatistics], name: str | None, of: str | None) 
 
 
 def _length_plot(split: SplitStatistics, color: str) -> str:
-    if not split.documents:
+    if not (split.documents and split.has_text):
         return ""
     buckets = split.lengths.histograms[0].buckets
     edges = [bucket.low_value for bucket in buckets] + [buckets[-1].high_value]

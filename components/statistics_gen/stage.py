@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.documents import Documents
+from components.documents import Documents, read_features
 from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Examples, ExampleStatistics
 from pipeline.config import BeamConfig
@@ -56,7 +56,8 @@ class StatisticsGen(Stage):
         blocks = cut_blocks(splits)
         with meter.shown():
             run_pipeline(blocks, CountBlocks(CountJob(folders, str(work), _KEPT, meter)), self.beam.model_dump())
-        for message in messages(summarize(splits, blocks, work, _KEPT)):
+        features = read_features(inputs["examples"])
+        for message in messages(summarize(splits, blocks, work, _KEPT, features)):
             save(folder, message)
         shutil.rmtree(work)
         (folder / "statistics.html").write_text(render(load(folder), _TEMPLATE), encoding="utf-8")

@@ -2,7 +2,8 @@
 
 The features are `text`, `text.length` (characters of each document) and the fields of the documents. What the message
 has no place for is in the `custom_stats` of `text`: the numbers of `NUMBERS`, and the rank histograms
-`character_counts` (every character) and `script_counts`.
+`character_counts` (every character) and `script_counts`. Documents without text have the feature `document` instead of
+the first two; its `custom_stats` are the numbers of `OF_ANY_DOCUMENT`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2 as pb
 
 from components.statistics_gen.characters import INVALID, KINDS, kind
 
-TEXT, LENGTH = "text", "text.length"
+TEXT, LENGTH, DOCUMENT = "text", "text.length", "document"
 FILE_NAME = "FeatureStats.pb"
 # Name → what is counted.
 NUMBERS = {
@@ -38,6 +39,8 @@ NUMBERS = {
     "not_nfc_documents": "documents not in Unicode's normal form NFC",
     "not_nfkc_documents": "documents not in Unicode's normal form NFKC",
 }
+# Those that documents without text have, too; they count all documents then.
+OF_ANY_DOCUMENT = ("duplicated_documents", "leaked_documents", "same_as_train")
 
 
 class SplitStatistics:
@@ -45,17 +48,26 @@ class SplitStatistics:
 
     Args:
         message: What `FeatureStats.pb` holds of the split.
+
+    Attributes:
+        has_text: Whether its documents have text; without, everything about characters is 0 or empty.
     """
 
     def __init__(self, message: pb.DatasetFeatureStatistics) -> None:
         self._features = {feature.name: feature for feature in message.features}
-        self._custom = {stat.name: stat for stat in self._features[TEXT].custom_stats}
+        self.has_text = message.features[0].name == TEXT  # ours come before the fields
+        self._custom = {stat.name: stat for stat in self._features[self.whole].custom_stats}
         self.name = message.name
         self.documents = int(message.num_examples)
 
+    @property
+    def whole(self) -> str:
+        """Name of the feature that stands for the whole document."""
+        return TEXT if self.has_text else DOCUMENT
+
     def __getitem__(self, name: str) -> int:
         """One of `NUMBERS`."""
-        return int(self._custom[name].num)
+        return int(self._custom[name].num) if self.has_text or name in OF_ANY_DOCUMENT else 0
 
     def share(self, name: str, of: str) -> float:
         """One of `NUMBERS` divided by another, or by `documents`; 0 where there is nothing to divide."""
@@ -65,27 +77,28 @@ class SplitStatistics:
     @cached_property
     def characters(self) -> dict[str, int]:
         """Every character → how often, the most frequent first."""
-        return _ranked(self._custom["character_counts"].rank_histogram)
+        return _ranked(self._custom["character_counts"].rank_histogram) if self.has_text else {}
 
     @cached_property
     def scripts(self) -> dict[str, int]:
         """Script → number of characters, the most frequent first."""
-        return _ranked(self._custom["script_counts"].rank_histogram)
+        return _ranked(self._custom["script_counts"].rank_histogram) if self.has_text else {}
 
     @cached_property
     def words(self) -> dict[str, int]:
         """The most frequent words → how often."""
-        return _ranked(self._features[TEXT].string_stats.rank_histogram)
+        return _ranked(self._features[TEXT].string_stats.rank_histogram) if self.has_text else {}
 
     @property
     def lengths(self) -> pb.NumericStatistics:
         """Characters of the documents."""
-        return self._features[LENGTH].num_stats
+        return self._features[LENGTH].num_stats if self.has_text else pb.NumericStatistics()
 
     @cached_property
     def fields(self) -> dict[str, pb.FeatureNameStatistics]:
         """Feature of each field of the documents, by name."""
-        return {name: feature for name, feature in self._features.items() if name not in (TEXT, LENGTH)}
+        ours = (TEXT, LENGTH) if self.has_text else (DOCUMENT,)
+        return {name: feature for name, feature in self._features.items() if name not in ours}
 
     @property
     def invalid(self) -> dict[str, int]:

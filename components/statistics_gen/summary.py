@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,10 @@ class SplitSummary:
         words: Words.
         documents: Kind of suspect character, or `not_nfc`, `not_nfkc` → number of documents concerned.
         fields: Name → what the documents say under it.
-        distinct_documents: Different documents, the empty one not counted.
-        leaked_documents: Documents that the train split holds, too, empty ones not counted.
+        distinct_documents: Different documents; where they have text, the empty one is not counted.
+        leaked_documents: Documents that the train split holds, too; where they have text, empty ones are not counted.
         same_as_train: Whether the documents are those of the train split, all of them.
+        has_text: Whether documents have text.
     """
 
     lengths: np.ndarray
@@ -60,10 +61,15 @@ class SplitSummary:
     distinct_documents: int
     leaked_documents: int
     same_as_train: bool
+    has_text: bool
 
 
 def summarize(
-    splits: Mapping[str, Documents], blocks: Sequence[Block], work: Path, keep: int
+    splits: Mapping[str, Documents],
+    blocks: Sequence[Block],
+    work: Path,
+    keep: int,
+    features: Collection[str] = ("text",),
 ) -> dict[str, SplitSummary]:
     """Reads what `beam.CountBlocks` wrote, in order of the blocks.
 
@@ -72,13 +78,15 @@ def summarize(
         blocks: All blocks.
         work: Where the results are.
         keep: How many of the most frequent words and values to keep.
+        features: What the documents have, see `components.features`.
     """
+    has_text = "text" in features
     words = _tallies(work, WORDS, keep)
     summaries = {}
     for split, documents in splits.items():
         # In one order, whatever order they come in: sums of fractions depend on it.
         own = sorted(block for block in blocks if block.split == split)
-        distinct, leaked, same = _repeated(documents, splits.get("train", documents))
+        distinct, leaked, same = _repeated(documents, splits.get("train", documents), has_text)
         characters, concerned = _add_text([block for block in own if block.kind != "fields"], work)
         summaries[split] = SplitSummary(
             lengths=np.diff(documents.offsets[:, 1]),
@@ -90,6 +98,7 @@ def summarize(
             distinct_documents=distinct,
             leaked_documents=leaked,
             same_as_train=same,
+            has_text=has_text,
         )
     for name in sorted({name for summary in summaries.values() for name in summary.fields}):
         for split, tally in _tallies(work, field_feature(name), keep).items():
@@ -140,9 +149,9 @@ def _tallies(work: Path, feature: str, keep: int) -> dict[str, Tally]:
     return {split: join(tallies, keep) for split, tallies in parts.items()}
 
 
-def _repeated(documents: Documents, train: Documents) -> tuple[int, int, bool]:
+def _repeated(documents: Documents, train: Documents, has_text: bool) -> tuple[int, int, bool]:
     """Number of different documents, of those that train holds, and whether they are train's."""
-    own, trained = (np.asarray(d.digests)[np.diff(d.offsets[:, 0]) > 0] for d in (documents, train))
+    own, trained = (np.asarray(d.digests)[(np.diff(d.offsets[:, 0]) > 0) | (not has_text)] for d in (documents, train))
     distinct = len(np.unique(own))
     if documents.folder == train.folder:
         return distinct, 0, False

@@ -9,23 +9,21 @@ p(token_{t+1} | token_1 … token_t) = softmax(o_t)
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from custom_layers import Dropout, SpectralRadius, TiedReadout, TokenEmbedding, VanillaRNN, checks
+from components.tasks.initializers import recurrent_initializer as make_initializer
+from components.tasks.task import Loss, TaskModel
+from custom_layers import Dropout, TiedReadout, TokenEmbedding, VanillaRNN, checks
 from pipeline.config import ModelConfig
-
-ARCHITECTURE = "model.json"
-WEIGHTS = "model.weights.h5"
 
 
 @keras.saving.register_keras_serializable(package="components")
-class LanguageModel(keras.Model):
+class LanguageModel(TaskModel):
     """Stacked VanillaRNN layers and a readout.
 
     The state goes in and out of every call; the model keeps none.
@@ -57,6 +55,8 @@ class LanguageModel(keras.Model):
     Source: Elman (1990); Goodfellow, Bengio and Courville (2016), equations 10.8 to 10.11; Karpathy (2015), char-rnn.
         Input and output dropout: Zaremba et al. (2014). Recurrent: Gal and Ghahramani (2016). Skips: Graves (2013).
     """
+
+    task: ClassVar[str] = "language_model"
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class LanguageModel(keras.Model):
                 self.units,
                 activation=self.activation,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 3 * layer),
-                recurrent_initializer=_initializer(self.recurrent_initializer, seed + 3 * layer + 1),
+                recurrent_initializer=make_initializer(self.recurrent_initializer, seed + 3 * layer + 1),
                 recurrent_dropout=self.recurrent_dropout,
                 return_sequences=True,
                 return_state=True,
@@ -190,17 +190,39 @@ class LanguageModel(keras.Model):
         logits = self.readout(sequences, self.table.embeddings) if self.tied else self.readout(sequences)
         return ops.cast(logits, "float32"), final_states
 
-    def get_config(self) -> dict[str, Any]:
+    def loss_of(
+        self, batch: Any, states: Sequence[Any] = (), training: bool = True, context: int = 0, probes: Any = None
+    ) -> Loss:
+        """Sums the weighted -ln p of a `Window` [batch, timesteps], in nats."""
+        carry = batch.inputs.shape[1] - context
+        parts = [slice(0, carry), slice(carry, None)] if context else [slice(None)]
+        logits: list[Any] = []
+        carried: list[list[Any]] = []
+        for part in parts:
+            some = None if probes is None else [(offset[:, part], shift[:, part]) for offset, shift in probes]
+            outputs, states = self(batch.inputs[:, part], states, batch.reset[:, part], training=training, probes=some)
+            logits.append(outputs)
+            carried.append(list(states))
+        nats = negative_log_likelihood(ops.concatenate(logits, axis=1), batch.targets)  # [batch, timesteps]
+        positions = math.prod(batch.weights[:, context:].shape)
+        return Loss(ops.sum(nats * batch.weights), ops.sum(batch.weights), positions, carried[0])
+
+    def architecture(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
             "units": self.units,
             "layers": self.num_layers,
             "activation": self.activation,
-            "seed": self.seed,
             "embedding": self.embedding,
             "tied": self.tied,
             "skip_connections": self.skip_connections,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            **self.architecture(),
+            "seed": self.seed,
             "recurrent_initializer": self.recurrent_initializer,
             "input_dropout": self.input_dropout,
             "recurrent_dropout": self.recurrent_dropout,
@@ -228,19 +250,6 @@ def build(config: ModelConfig, vocabulary_size: int, seed: int = 0, dtype: Any =
     )
 
 
-def _initializer(name: str | Mapping[str, float], seed: int) -> keras.initializers.Initializer:
-    if name == "orthogonal":
-        return keras.initializers.Orthogonal(seed=seed)
-    if name == "identity":
-        return keras.initializers.Identity()
-    if isinstance(name, Mapping) and set(name) == {"spectral_radius"}:
-        return SpectralRadius(name["spectral_radius"], seed=seed)
-    raise ValueError(
-        "LanguageModel: recurrent_initializer must be one of the known ones. Received: "
-        f"recurrent_initializer={name!r}. Pass 'orthogonal', 'identity' or {{'spectral_radius': 1.1}}, say."
-    )
-
-
 def negative_log_likelihood(logits: Any, targets: Any) -> Any:
     """-ln p(target) of each position, in nats.
 
@@ -252,70 +261,3 @@ def negative_log_likelihood(logits: Any, targets: Any) -> Any:
         float32 [batch, timesteps].
     """
     return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-
-
-def window_nats(
-    model: LanguageModel, window: Any, states: Sequence[Any], context: int = 0, probes: Any = None
-) -> tuple[Any, list[Any]]:
-    """The loss of a training step, and the states to carry to the next one.
-
-    Args:
-        model: Called as in training.
-        window: A `Window` of [batch, timesteps].
-        states: A state [batch, units] for each layer, before the window.
-        context: The states to carry are those after timesteps - context; the next window overlaps with this one.
-        probes: As in `LanguageModel.call`, over all timesteps.
-
-    Returns:
-        Sum of the weighted nats, and a state for each layer.
-    """
-    carry = window.inputs.shape[1] - context
-    parts = [slice(0, carry), slice(carry, None)] if context else [slice(None)]
-    logits: list[Any] = []
-    carried: list[list[Any]] = []
-    for part in parts:
-        some = None if probes is None else [(offset[:, part], shift[:, part]) for offset, shift in probes]
-        outputs, states = model(window.inputs[:, part], states, window.reset[:, part], training=True, probes=some)
-        logits.append(outputs)
-        carried.append(list(states))
-    nats = negative_log_likelihood(ops.concatenate(logits, axis=1), window.targets)  # [batch, timesteps]
-    return ops.sum(nats * window.weights), carried[0]
-
-
-def save(model: LanguageModel, folder: Path) -> None:
-    """Writes architecture and weights; either backend reads them. What only training needs is not kept."""
-    architecture = {
-        "vocabulary_size": model.vocabulary_size,
-        "units": model.units,
-        "layers": model.num_layers,
-        "activation": model.activation,
-        "embedding": model.embedding,
-        "tied": model.tied,
-        "skip_connections": model.skip_connections,
-    }
-    (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
-    model.save_weights(folder / WEIGHTS)
-
-
-def load(folder: Path) -> LanguageModel:
-    """Rebuilds what `save` wrote, in float32 and without dropout. A key that is missing has its default.
-
-    Raises:
-        ValueError: The folder holds no model.
-    """
-    try:
-        architecture = json.loads((folder / ARCHITECTURE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"LanguageModel: a folder must hold a readable {ARCHITECTURE}. Received: {folder} ({error}). "
-            "Run the trainer stage again."
-        ) from error
-    model = LanguageModel(**architecture)
-    try:
-        model.load_weights(folder / WEIGHTS)
-    except OSError as error:
-        raise ValueError(
-            f"LanguageModel: a folder must hold readable weights. Received: {folder / WEIGHTS} ({error}). "
-            "Run the trainer stage again."
-        ) from error
-    return model

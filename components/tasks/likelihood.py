@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from components.metrics import metrics
+from components.metrics.likelihood import metrics
 from components.tasks.language_model import LanguageModel, negative_log_likelihood
 
 ROWS = 64

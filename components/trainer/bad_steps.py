@@ -42,20 +42,20 @@ class BadSteps:
         self._policy = policy
         self._config = config
 
-    def judge(self, step: int, nats: float, gradient_norm: float, bad_rows: float) -> Event | None:
+    def judge(self, step: int, loss: float, gradient_norm: float, bad_rows: float) -> Event | None:
         """Says what follows a step; None for a good one.
 
         Args:
             step: Its number, from 1.
-            nats, gradient_norm: Of the step.
+            loss, gradient_norm: Of the step.
             bad_rows: Rows of the states that were not finite when they came in.
         """
         causes: tuple[tuple[Cause, bool], ...] = (
             ("state", bad_rows > 0),
-            ("loss", not math.isfinite(nats)),
+            ("loss", not math.isfinite(loss)),
             ("gradient", not math.isfinite(gradient_norm)),
         )
-        updated = math.isfinite(nats) and math.isfinite(gradient_norm)
+        updated = math.isfinite(loss) and math.isfinite(gradient_norm)
         self.in_a_row = 0 if updated else self.in_a_row + 1
         cause = next((cause for cause, holds in causes if holds), None)
         if cause is None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.tasks import language_model
-from components.tasks.language_model import LanguageModel
+from components.tasks import files
+from components.tasks.task import TaskModel
 from components.trainer import resume
 from components.trainer.checkpoints import Checkpoint, CheckpointStore
-from components.trainer.corpus import Corpus
 from components.trainer.history import History, read
+from components.trainer.objective import Data
 from components.trainer.progress import TrainingProgress
 from components.trainer.signals import StopRequest
 from components.trainer.training import RollBack, Training
@@ -27,7 +27,7 @@ class Outcome:
     Attributes:
         steps: Updates in all.
         resumed_from_step: Updates that were read from a checkpoint; None when this process made all of them.
-        best: Lowest eval bits_per_char.
+        best: Lowest eval `goal` of the objective: bits_per_char, or loss.
     """
 
     steps: int
@@ -36,19 +36,19 @@ class Outcome:
 
 
 def train(
-    model: LanguageModel,
-    corpus: Corpus,
+    model: TaskModel,
+    data: Data,
     config: TrainerConfig,
     output: Path,
     workspace: Path,
     settings: Mapping[str, Any] | None = None,
     on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
 ) -> Outcome:
-    """Trains `model` and writes the weights with the lowest eval bits_per_char, and the history, into `output`.
+    """Trains `model` and writes the weights that are best on eval, and the history, into `output`.
 
     Args:
         model: Trained in place; ends with the weights that are written.
-        corpus: What it is trained and evaluated on.
+        data: What it is trained and evaluated on.
         config: How.
         output: Existing folder.
         workspace: Folder of the checkpoints; a training that was stopped there is gone on with.
@@ -65,7 +65,7 @@ def train(
         History(workspace / "history.jsonl") as history,
     ):
         with TrainingProgress() as progress, StopRequest() as stop:
-            training = Training(model, corpus, config, history, progress, on_evaluation)
+            training = Training(model, data, config, history, progress, on_evaluation)
             saver = _Saver(training, store, config, settings or {}, progress.note)
             resumed = saver.resume()
             while not training.over:
@@ -89,7 +89,7 @@ def train(
             if stop.received is not None:
                 raise stop.exception()
         training.finish()
-        language_model.save(model, output)
+        files.save(model, output)
         (output / "history.jsonl").write_bytes(history.path.read_bytes())
         if config.diagnostics:
             _show(history.path, output, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -10,10 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 _SECONDS_BETWEEN_LINES = 15.0
+_UNITS = {"nats": "nats", "bits_per_char": "bpc", "loss": "loss"}
 
 
 class TrainingProgress:
-    """Shows step, nats, bits per character, tokens per second and the time left."""
+    """Shows step, loss, predictions per second and the time left."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -44,9 +46,10 @@ class TrainingProgress:
         self._started = self._last_line = time.monotonic()
         self._bar.update(self._task, completed=step, total=total)
 
-    def update(self, step: int, nats: float, bits_per_char: float, tokens_per_second: float) -> None:
+    def update(self, step: int, named: Mapping[str, float], per_second: float) -> None:
         """Reports that `step` steps are done; the figures are those of the last ones."""
-        figures = f"{nats:.3f} nats  {bits_per_char:.3f} bpc  {tokens_per_second:,.0f} tokens/s"
+        shown = "  ".join(f"{figure:.3f} {_UNITS[name]}" for name, figure in named.items())
+        figures = f"{shown}  {per_second:,.0f} predictions/s"
         self._bar.update(self._task, completed=step, description=figures)
         now = time.monotonic()
         if self._bar.disable and (now - self._last_line > _SECONDS_BETWEEN_LINES or step == self._total):

@@ -17,7 +17,9 @@ from pipeline.fingerprint import digest_folder
 from pipeline.stage import Stage
 
 if TYPE_CHECKING:
+    from components.tasks.task import TaskModel
     from components.trainer.loop import Outcome
+    from components.trainer.objective import Data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +63,25 @@ class Trainer(Stage):
         # Imported here: Keras and its backend take seconds, and `--help` must not.
         import_quietly("keras")
         from components.tasks import language_model
+        from components.tasks.catalogue import EXAMPLE_TASKS
         from components.trainer.corpus import read_corpus
+        from components.trainer.examples import ExampleData
         from components.trainer.loop import train
 
-        corpus = read_corpus(inputs["transform_graph"], inputs["transformed_examples"], self.trainer)
-        model = language_model.build(self.model, len(corpus.tokenizer), self.trainer.seed, self.trainer.precision)
+        folders = inputs["transform_graph"], inputs["transformed_examples"]
+        seed, precision = self.trainer.seed, self.trainer.precision
+        data: Data
+        model: TaskModel
+        if self.model.task in EXAMPLE_TASKS:
+            task = EXAMPLE_TASKS[self.model.task]
+            data = examples = ExampleData.read(*folders, task, self.trainer)
+            model = task.build_for(self.model, examples.spec, seed, precision)
+        else:
+            data = corpus = read_corpus(*folders, self.trainer)
+            model = language_model.build(self.model, len(corpus.tokenizer), seed, precision)
         settings = {
             **self.settings(),
             "inputs": {key: digest_folder(path) for key, path in inputs.items()},
             **self.environment(root),
         }
-        return train(model, corpus, self.trainer, output, self.workspace(root), settings, on_evaluation)
+        return train(model, data, self.trainer, output, self.workspace(root), settings, on_evaluation)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from components.transform.examples import ExampleReader
+from components.transform.examples import Examples
 from components.transform.reader import LaneReader, Span, Window
 from pipeline.trainer_config import LengthWarmupConfig
 
@@ -17,11 +17,11 @@ class Step(NamedTuple):
     """What one update reads.
 
     Attributes:
-        window: [batch, timesteps].
+        window: [batch, timesteps]; of examples, an `ExampleInputs`.
         fresh: The rows do not continue those of the step before: states start at zero.
     """
 
-    window: Window
+    window: Any
     fresh: bool
 
 
@@ -122,11 +122,16 @@ def _stages(warmup: LengthWarmupConfig, whole: int) -> list[tuple[int, int]]:
     return [(length, warmup.steps * (stage + 1) // len(lengths)) for stage, length in enumerate(lengths)]
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of an epoch's order; that of one epoch and of the next have nothing in common."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
 class ExampleSteps:
     """Full back-propagation through time: batches of whole documents, each from its `<end>` on a zero state to its end.
 
     Args:
-        reader: Examples of the train split.
+        examples: Those of the train split; their tokens are read.
         end: Id of `<end>`.
         batch_size: Documents of a step; rows of weight 0 fill up the last batch of a length.
         seed: Decides the order, another one each epoch.
@@ -134,13 +139,13 @@ class ExampleSteps:
 
     context = 0
 
-    def __init__(self, reader: ExampleReader, end: int, batch_size: int, seed: int) -> None:
+    def __init__(self, examples: Examples, end: int, batch_size: int, seed: int) -> None:
         self.batch_size = batch_size
-        self._reader = reader
+        self._examples = examples
         self._end = end
         self._seed = seed
-        self.timesteps = int(reader.lengths.max()) + 1
-        self.whole_epoch = reader.batch_count(batch_size)
+        self.timesteps = int(examples.lengths("tokens").max()) + 1
+        self.whole_epoch = examples.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:
         return self.whole_epoch
@@ -149,15 +154,11 @@ class ExampleSteps:
         return epochs * self.whole_epoch
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
-        # Seeds of one epoch and the next have nothing in common.
-        seed = int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0])
-        for batch in self._reader.batches(self.batch_size, seed, first):
-            tokens = np.zeros((self.batch_size, batch.tokens.shape[1] + 2), np.int32)
-            tokens[: len(batch.tokens), 1:-1] = batch.tokens
-            tokens[:, 0] = self._end
-            lengths = np.zeros(self.batch_size, np.int32)
-            lengths[: len(batch.lengths)] = batch.lengths + 1
-            tokens[np.arange(self.batch_size), lengths] = self._end
+        for batch in self._examples.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
+            tokens = np.pad(batch.features["tokens"], ((0, 0), (1, 1)))
+            # A row that fills up the batch has no prediction.
+            lengths = np.where(batch.weights > 0, batch.lengths["tokens"] + 1, 0)
+            tokens[:, 0] = tokens[np.arange(self.batch_size), lengths] = self._end
             weights = (np.arange(tokens.shape[1] - 1) < lengths[:, None]).astype(np.float32)
             inputs = tokens[:, :-1]
             yield Step(Window(inputs, tokens[:, 1:], inputs == self._end, weights), fresh=True)

@@ -6,32 +6,27 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from keras import ops
 
-from components.tasks.language_model import LanguageModel
-from components.tasks.likelihood import evaluate, scorer
+from components.tasks.task import TaskModel
 from components.trainer import replicas
 from components.trainer.backend import (
     VIRTUAL_DEVICES,
     StepResult,
     TrainStep,
     Update,
-    compile_inference,
     device_count,
 )
 from components.trainer.bad_steps import BadSteps, Event
 from components.trainer.checkpoints import Checkpoint
-from components.trainer.corpus import Corpus
-from components.trainer.diagnostics.measure import measurer, spans, update_ratios
+from components.trainer.diagnostics.measure import update_ratios
 from components.trainer.history import History
+from components.trainer.objective import Data
 from components.trainer.optimizers import learning_rate, make_optimizer
 from components.trainer.progress import TrainingProgress
-from components.trainer.samples import sampler
 from components.trainer.steps import Step
-from components.transform.reader import Window
 from pipeline.trainer_config import TrainerConfig
 
 # Reading a loss waits for the device; now and then is enough for a person.
@@ -51,7 +46,7 @@ class Training:
 
     Args:
         model: Trained in place.
-        corpus: What it is trained and evaluated on.
+        data: What it is trained and evaluated on.
         config: How.
         history, progress: Told of every report, evaluation and bad step.
         on_evaluation: Called with the epoch and the metrics of each evaluation.
@@ -61,23 +56,23 @@ class Training:
         step: Updates done.
         epoch, index: The epoch, 1 …, and how many of its steps are done.
         over: Nothing is left to do.
-        best: Lowest eval bits_per_char so far.
+        best: Lowest of the objective's goal so far.
         bad: Counts steps that are not finite.
         scale: Factor on the scheduled learning rate, which plateaus and rollbacks lower.
     """
 
     def __init__(
         self,
-        model: LanguageModel,
-        corpus: Corpus,
+        model: TaskModel,
+        data: Data,
         config: TrainerConfig,
         history: History,
         progress: TrainingProgress,
         on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None,
     ) -> None:
-        self._model, self._corpus, self._config = model, corpus, config
+        self._model, self._data, self._config = model, data, config
         self._history, self._progress, self._on_evaluation = history, progress, on_evaluation
-        steps, optimizer = corpus.train, config.optimizer
+        steps, optimizer = data.train, config.optimizer
         self.total_steps = steps.total(config.epochs)
         self._optimizer = make_optimizer(optimizer)
         update = Update(
@@ -93,9 +88,7 @@ class Training:
         )
         devices = replicas.count(config.devices, device_count(), steps.batch_size, VIRTUAL_DEVICES)
         self._update = TrainStep(model, self._optimizer, update, devices)
-        self._score = compile_inference(model, scorer(model))
-        self._write_sample = sampler(model, corpus.tokenizer)
-        self._measure = measurer(model) if config.diagnostics else None
+        self._objective = data.objective(model)
         self._weights_before: dict[str, np.ndarray] = {}  # the last update of an epoch that is evaluated
         self.step, self.epoch, self.index = 0, 1, 0
         self.over = False
@@ -121,9 +114,9 @@ class Training:
             FloatingPointError: A bad step asks for the end.
         """
         while not self.over:
-            for step in self._corpus.train.read(self.epoch, self.index):
+            for step in self._data.train.read(self.epoch, self.index):
                 self._take(step)
-                ended = self.index == self._corpus.train.count(self.epoch)
+                ended = self.index == self._data.train.count(self.epoch)
                 if ended or len(self._figures) + len(self._results) == STEPS_BETWEEN_REPORTS:
                     self._report()
                 if ended:
@@ -136,8 +129,8 @@ class Training:
 
     def _take(self, step: Step) -> None:
         if step.fresh:
-            self._states = self._model.initial_states(self._corpus.train.batch_size)
-        if self._measure and self._is_evaluated() and self.index + 1 == self._corpus.train.count(self.epoch):
+            self._states = self._model.initial_states(self._data.train.batch_size)
+        if self._config.diagnostics and self._is_evaluated() and self.index + 1 == self._data.train.count(self.epoch):
             self._weights_before = self._weights()
         self._states, result = self._update(step.window, self._states, self.step, self.scale)
         self._results.append(result)
@@ -155,9 +148,9 @@ class Training:
             figures = [float(figure) for figure in result]
             self._figures.append(figures)
             read = StepResult(*figures)
-            event = self.bad.judge(number, read.nats, read.gradient_norm, read.bad_rows)
+            event = self.bad.judge(number, read.loss, read.gradient_norm, read.bad_rows)
             if event is not None:
-                self._follow(event, f"{read.nats} nats, a gradient norm of {read.gradient_norm}")
+                self._follow(event, f"a loss of {read.loss}, a gradient norm of {read.gradient_norm}")
 
     def _follow(self, event: Event, received: str) -> None:
         if event.action == "rollback":
@@ -174,23 +167,22 @@ class Training:
     def _report(self) -> None:
         self.read_results()
         figures, self._figures = [StepResult(*row) for row in self._figures], []
-        good = [row for row in figures if math.isfinite(row.nats) and math.isfinite(row.gradient_norm)]
-        tokens = sum(row.tokens for row in good)
-        nats = sum(row.nats for row in good) / tokens if tokens else math.nan
+        good = [row for row in figures if math.isfinite(row.loss) and math.isfinite(row.gradient_norm)]
+        count = sum(row.count for row in good)
+        named = self._objective.figures(sum(row.loss for row in good) / count if count else math.nan)
         bound = self._config.optimizer.global_clipnorm
         now = self._seconds()
         passed, self._reported = now - self._reported, now
         self._history.write(
             epoch=self.epoch,
             step=self.step,
-            nats=nats,
-            bits_per_char=nats * self._corpus.train_bits,
+            **named,
             gradient_norm=figures[-1].gradient_norm,
             clipped=None if bound is None else sum(row.gradient_norm > bound for row in figures) / len(figures),
             learning_rate=figures[-1].learning_rate,
             seconds=now,
         )
-        self._progress.update(self.step, nats, nats * self._corpus.train_bits, tokens / passed)
+        self._progress.update(self.step, named, count / passed)
 
     def _end_epoch(self) -> None:
         last = self._is_last()
@@ -213,17 +205,15 @@ class Training:
 
     def _evaluate(self) -> None:
         with self._averaged_weights():
-            likelihood = evaluate(
-                self._corpus.eval_stream, self._corpus.tokenizer.end, self._score, self._model.initial_states
-            )
-            result = likelihood.metrics(self._corpus.eval_characters)
-            if not math.isfinite(result["nats"]):
+            result = self._objective.evaluate()
+            reached = result[self._objective.goal]
+            if not math.isfinite(reached):
                 event = self.bad.evaluation(self.step)
-                self._follow(event, f"{result['nats']} nats on eval after epoch {self.epoch}")
-            is_best = result["bits_per_char"] < self.best
-            text = self._write_sample(self.epoch)
+                self._follow(event, f"{self._objective.goal} {reached} on eval after epoch {self.epoch}")
+            is_best = reached < self.best
+            text = self._objective.sample(self.epoch)
             if is_best:
-                self.best = result["bits_per_char"]
+                self.best = reached
                 self._best_weights = self._model.get_weights()
         self._evaluations_since_best = 0 if is_best else self._evaluations_since_best + 1
         optimizer = self._config.optimizer
@@ -233,17 +223,19 @@ class Training:
         self._history.write(epoch=self.epoch, step=self.step, eval=result, best=is_best, seconds=self._seconds())
         self._on_evaluation(self.epoch, result)
         self._progress.note(
-            f"\nepoch {self.epoch}/{self._config.epochs}: eval {result['nats']:.4f} nats, "
-            f"{result['bits_per_char']:.4f} bpc{' (best so far)' if is_best else ''}\n{text}\n"
+            f"\nepoch {self.epoch}/{self._config.epochs}: eval {self._objective.describe(result)}"
+            f"{' (best so far)' if is_best else ''}\n" + (f"{text}\n" if text else "")
         )
-        if self._measure:
-            self._diagnose(self._measure)
+        if self._config.diagnostics:
+            self._diagnose()
         self._reported = self._seconds()
 
-    def _diagnose(self, measure: Callable[[Window], dict[str, Any]]) -> None:
+    def _diagnose(self) -> None:
         """Measures the weights of the last update (not their averages)."""
-        corpus, weights = self._corpus, self._weights()
-        measures = measure(spans(corpus.eval_stream, corpus.tokenizer.end, corpus.train.timesteps))
+        weights = self._weights()
+        measures = self._objective.measure()
+        if measures is None:
+            return
         measures["update_ratios"] = update_ratios(self._weights_before, weights)
         self._history.write(epoch=self.epoch, step=self.step, diagnostics=measures)
 

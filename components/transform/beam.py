@@ -11,14 +11,13 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
 
 from components.beam_run import Meter
 from components.documents import Documents
-from components.transform.examples import ShardSpec, write_shard
 from components.transform.lanes import LaneSpec, SplitLayout
 from components.transform.records import LaneWriter, lane_file, token_dtype
 from components.transform.text_blocks import count_block, encode_block, openings
@@ -38,16 +37,22 @@ class Counts:
     """What is known of a corpus after the first pass.
 
     Attributes:
-        blocks: Split, first byte, last byte and tokens of each block, in order.
+        blocks: Split, first byte, last byte and tokens of each block, in any order.
         symbols: Split → how often each symbol occurs.
     """
 
     blocks: list[tuple[str, int, int, int]] = dataclasses.field(default_factory=list)
     symbols: dict[str, Counter[Any]] = dataclasses.field(default_factory=dict)
 
+    def add(self, more: Counts) -> None:
+        """Adds what was counted elsewhere; the order makes no difference."""
+        self.blocks += more.blocks
+        for split, symbols in more.symbols.items():
+            self.symbols.setdefault(split, Counter()).update(symbols)
+
     def spans(self, split: str) -> list[tuple[int, int, int]]:
-        """First byte, last byte and tokens of a split's blocks."""
-        return [(start, stop, tokens) for name, start, stop, tokens in self.blocks if name == split]
+        """First byte, last byte and tokens of a split's blocks, in order."""
+        return sorted((start, stop, tokens) for name, start, stop, tokens in self.blocks if name == split)
 
     def tokens(self, split: str) -> int:
         """Tokens of a split, an `<end>` for each document included, but for the one that closes it."""
@@ -99,58 +104,75 @@ def count(block: Block, job: CountJob) -> Counts:
     return Counts([(*block, tokens)], {block.split: symbols})
 
 
-class MergeCounts(beam.CombineFn):
-    """Adds up counts; the order in which they come makes no difference."""
+class Addable(Protocol):
+    """What is known of a part, to which what is known of other parts can be added in any order."""
 
-    def create_accumulator(self) -> Counts:
-        return Counts()
+    def add(self, more: Any) -> None:
+        """Adds what is known of another part."""
 
-    def add_input(self, accumulator: Counts, counts: Counts) -> Counts:
-        accumulator.blocks += counts.blocks
-        for split, symbols in counts.symbols.items():
-            accumulator.symbols.setdefault(split, Counter()).update(symbols)
+
+class Add(beam.CombineFn):
+    """Adds up what is known of all parts.
+
+    Args:
+        kind: Makes what is known of no part.
+    """
+
+    def __init__(self, kind: type[Addable]) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def create_accumulator(self) -> Addable:
+        return self._kind()
+
+    def add_input(self, accumulator: Addable, part: Addable) -> Addable:
+        accumulator.add(part)
         return accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[Counts]) -> Counts:
-        merged = Counts()
+    def merge_accumulators(self, accumulators: Iterable[Addable]) -> Addable:
+        merged = self._kind()
         for accumulator in accumulators:
-            self.add_input(merged, accumulator)
+            merged.add(accumulator)
         return merged
 
-    def extract_output(self, accumulator: Counts) -> Counts:
-        return Counts(sorted(accumulator.blocks), accumulator.symbols)
+    def extract_output(self, accumulator: Addable) -> Addable:
+        return accumulator
 
 
 @dataclasses.dataclass(eq=False)
-class CountBlocks(beam.PTransform):
-    """Blocks → a file with the pickled `Counts` of all of them.
+class Count(beam.PTransform):
+    """Specifications of parts → a file with what is known of all of them, pickled.
 
     Attributes:
+        function: Called with a part and the job; returns what it counts.
         job: What is done with each.
+        kind: What `function` returns.
         path: The file to write.
     """
 
-    job: CountJob
+    function: Callable[[Any, Any], Addable]
+    job: Any
+    kind: type[Addable]
     path: Path
 
-    def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[None]:
+    def expand(self, parts: beam.PCollection[Any]) -> beam.PCollection[None]:
         return (
-            blocks
-            # Reshuffle lets the workers share the blocks instead of fusing the step with Create.
-            | "Spread blocks" >> beam.Reshuffle()
-            | "Count symbols" >> beam.Map(count, self.job).with_output_types(Counts)
-            | "Add up" >> beam.CombineGlobally(MergeCounts())
+            parts
+            # Reshuffle lets the workers share the parts instead of fusing the step with Create.
+            | "Spread parts" >> beam.Reshuffle()
+            | "Count symbols" >> beam.Map(self.function, self.job).with_output_types(self.kind)
+            | "Add up" >> beam.CombineGlobally(Add(self.kind))
             | "Write counts" >> beam.Map(_write_counts, str(self.path)).with_output_types(type(None))
         )
 
 
-def _write_counts(counts: Counts, path: str) -> None:
+def _write_counts(counts: Addable, path: str) -> None:
     Path(path).write_bytes(pickle.dumps(counts))
 
 
-def read_counts(path: Path) -> Counts:
-    """Reads what `CountBlocks` wrote, and removes it."""
-    counts: Counts = pickle.loads(path.read_bytes())
+def read_counts(path: Path) -> Any:
+    """Reads what `Count` wrote, and removes it."""
+    counts = pickle.loads(path.read_bytes())
     path.unlink()
     return counts
 
@@ -176,21 +198,3 @@ def write_lane(spec: LaneSpec, job: LaneJob) -> None:
         ):
             writer.write(tokens)
             job.meter.add(tokens=len(tokens), bytes=stop - start)
-
-
-@dataclasses.dataclass(frozen=True)
-class ExamplesJob:
-    """What all shards of examples have in common; the attributes are those of `LaneJob`."""
-
-    splits: Mapping[str, Documents]
-    tokenizer: Tokenizer
-    folder: str
-    meter: Meter
-
-
-def write_examples(spec: ShardSpec, job: ExamplesJob) -> None:
-    """Writes one shard of examples."""
-    documents = job.splits[spec.split]
-    tokens = write_shard(spec, documents, job.tokenizer, Path(job.folder) / f"Split-{spec.split}")
-    start, stop = documents.offsets[[spec.first, spec.stop], 0].tolist()
-    job.meter.add(documents=spec.stop - spec.first, tokens=tokens, bytes=stop - start)

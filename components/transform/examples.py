@@ -1,168 +1,231 @@
-"""Ragged records: every document's tokens as one record, for tasks that read examples whole; and batches of them.
-
-A shard is a file of TFRecords (`tf.data.TFRecordDataset` reads it) and an array of where each starts, so that any
-record is found by looking up its place.
-"""
+"""Reads examples: one feature's records, or all features of a split in batches. NumPy only, for every backend."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.documents import Documents
-from components.transform.manifest import Manifest
-from components.transform.records import FRAME_BYTES, HEADER_BYTES, tfrecord, token_dtype
-from components.transform.tokenizers import Tokenizer
-
-# Small beside a corpus, so that workers share it; a shard's texts are read one at a time.
-SHARD_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class ShardSpec:
-    """All that a worker needs in order to write one shard.
-
-    Attributes:
-        split: Name of the split.
-        shard, shards: Number of the shard, and of all of them.
-        first, stop: Which documents.
-    """
-
-    split: str
-    shard: int
-    shards: int
-    first: int
-    stop: int
-
-    @property
-    def file(self) -> str:
-        """File name of the shard."""
-        return f"examples-{self.shard:05d}-of-{self.shards:05d}.tfrecord"
-
-
-def shard_specs(split: str, documents: Documents, size: int) -> list[ShardSpec]:
-    """Divides a split among shards of about `size` bytes of text; their number depends on the documents alone."""
-    shards = max(1, -(-documents.bytes // size))
-    # A document belongs to the shard in which it starts.
-    borders = [int(np.searchsorted(documents.offsets[:-1, 0], shard * size)) for shard in range(shards)]
-    ranges = zip(borders, [*borders[1:], len(documents)], strict=True)
-    return [ShardSpec(split, shard, shards, first, stop) for shard, (first, stop) in enumerate(ranges)]
-
-
-def write_shard(spec: ShardSpec, documents: Documents, tokenizer: Tokenizer, folder: Path) -> int:
-    """Writes one shard, whole or not at all.
-
-    Returns:
-        Number of tokens.
-    """
-    dtype, path = token_dtype(len(tokenizer)), folder / spec.file
-    # Names of the worker's own: Beam may run a shard twice at a time.
-    starts, temporary = [0], path.with_name(f".{path.name}.{os.getpid()}")
-    index = temporary.with_suffix(".npy")
-    try:
-        with temporary.open("wb") as file:
-            for document in range(spec.first, spec.stop):
-                starts.append(starts[-1] + file.write(tfrecord(tokenizer.encode(documents.read(document)), dtype)))
-        np.save(index, np.asarray(starts, np.int64))
-        index.replace(path.with_suffix(".npy"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        index.unlink(missing_ok=True)
-    return int((np.diff(starts) - FRAME_BYTES).sum()) // dtype.itemsize
-
-
-class Batch(NamedTuple):
-    """Examples of about one length.
-
-    Attributes:
-        tokens: int32 [batch, bucket]: each example, then zeros.
-        lengths: int32 [batch]: tokens of each.
-        examples: int64 [batch]: their numbers in the split.
-    """
-
-    tokens: np.ndarray
-    lengths: np.ndarray
-    examples: np.ndarray
+from components.documents import FIELDS
+from components.transform.manifest import FeatureInfo, Manifest
+from components.transform.records import FRAME_BYTES, HEADER_BYTES
 
 
 class ExampleReader:
-    """The examples of one split: any of them, or all in batches of about equal length. NumPy only.
+    """One feature of the examples of a split.
 
     Args:
         folder: The transformed examples.
         split: Name of the split.
+        feature: Name of the feature.
+
+    Attributes:
+        info: How it is stored.
+        lengths: Items of each example along the first axis, 1 for a scalar: int32 [examples].
+
+    Raises:
+        ValueError: There is no such feature, or a file is damaged.
     """
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, feature: str = "tokens") -> None:
         manifest = Manifest.load(folder)
         manifest.require("examples", folder)
-        self._dtype = np.dtype(manifest.dtype).newbyteorder("<")
-        self._shards, starts = [], []
-        for path in sorted((folder / f"Split-{split}").glob("*.tfrecord")):
-            places = np.load(path.with_suffix(".npy"), mmap_mode="r")
-            if path.stat().st_size != places[-1]:
-                raise ValueError(
-                    f"ExampleReader: a shard must be as long as its index says, {places[-1]} bytes. Received: {path} "
-                    f"of {path.stat().st_size} bytes. It is damaged: run the transform stage again."
-                )
-            self._shards.append((path, places))
-            starts.append(np.diff(places))
-        self.lengths = ((np.concatenate(starts) - FRAME_BYTES) // self._dtype.itemsize).astype(np.int32)
-        self._first = np.cumsum([0, *(len(places) - 1 for _, places in self._shards)])
+        if feature not in manifest.features:
+            raise ValueError(
+                f"ExampleReader: the feature must be one of {', '.join(manifest.features)}. Received: "
+                f"feature={feature!r} of {folder}. Give every document what is missing, and run the pipeline again."
+            )
+        self.info: FeatureInfo = manifest.features[feature]
+        self._item_bytes = self.info.stored.itemsize * int(np.prod(self.info.item_shape, dtype=np.int64))
+        self._paths = sorted((folder / f"Split-{split}").glob(f"{feature}-*.tfrecord"))
+        self._places = [_places(path) for path in self._paths]
+        sizes = np.concatenate([np.diff(places) for places in self._places]) - FRAME_BYTES
+        self.lengths = (sizes // self._item_bytes).astype(np.int32)
+        self._first = np.cumsum([0, *(len(places) - 1 for places in self._places)])
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def tokens(self, example: int) -> np.ndarray:
-        """Token ids of one example, in their stored type [tokens]."""
+    def read(self, example: int) -> np.ndarray:
+        """The numbers of one example, in their stored type: [], [items] or the array's shape."""
         shard = int(np.searchsorted(self._first, example, "right")) - 1
-        path, places = self._shards[shard]
-        offset = int(places[example - self._first[shard]]) + HEADER_BYTES
-        return np.fromfile(path, self._dtype, int(self.lengths[example]), offset=offset)
+        start = int(self._places[shard][example - self._first[shard]]) + HEADER_BYTES
+        length = int(self.lengths[example])
+        numbers = np.array(self._shards[shard][start : start + length * self._item_bytes]).view(self.info.stored)
+        return numbers.reshape(() if self.info.is_scalar else (length, *self.info.item_shape))
+
+    @cached_property
+    def _shards(self) -> list[np.ndarray]:
+        # An empty file cannot be mapped, and need not.
+        return [
+            np.asarray(np.memmap(path, mode="r")) if path.stat().st_size else np.zeros(0, np.uint8)
+            for path in self._paths
+        ]
+
+    def scalars(self) -> np.ndarray:
+        """The numbers of all examples of a feature that has one each, in their stored type [examples]."""
+        if not self.info.is_scalar:
+            raise ValueError(
+                f"ExampleReader: the feature must have one number an example. Received: kind={self.info.kind!r}. Use "
+                "read instead."
+            )
+        record = np.dtype([("header", "V", HEADER_BYTES), ("number", self.info.stored), ("crc", "<u4")])
+        return np.concatenate([np.asarray(shard).view(record)["number"] for shard in self._shards])
+
+
+def _places(path: Path) -> np.ndarray:
+    places = np.load(path.with_suffix(".npy"), mmap_mode="r")
+    if path.stat().st_size != places[-1]:
+        raise ValueError(
+            f"ExampleReader: a shard must be as long as its index says, {places[-1]} bytes. Received: {path} of "
+            f"{path.stat().st_size} bytes. It is damaged: run the transform stage again."
+        )
+    return places
+
+
+class ExampleBatch(NamedTuple):
+    """Examples of about one length.
+
+    Attributes:
+        features: Each feature, zeros after an example's end and in filling rows. `tokens` and `target`: int32 [batch,
+            timesteps]; `label`: int32 [batch]; `tags`: int32 [batch, timesteps]; `value`: float32 [batch]; `array`: its
+            own type [batch, timesteps, …], or [batch, …] where no axis varies.
+        lengths: Items of each example in each ragged feature, int32 [batch].
+        weights: 1 for an example, 0 for a row that only fills the batch: float32 [batch].
+        examples: Their numbers in the split, -1 for a filling row: int64 [batch].
+    """
+
+    features: dict[str, np.ndarray]
+    lengths: dict[str, np.ndarray]
+    weights: np.ndarray
+    examples: np.ndarray
+
+
+class Examples:
+    """All features of the examples of a split.
+
+    Args:
+        folder: The transformed examples.
+        split: Name of the split.
+
+    Attributes:
+        features: Name → how it is stored.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.features: dict[str, FeatureInfo] = Manifest.load(folder).features
+        self._readers = {name: ExampleReader(folder, split, name) for name in self.features}
+        self._scalars = {name: self._readers[name].scalars() for name, info in self.features.items() if info.is_scalar}
+        self._ragged = [name for name, info in self.features.items() if info.is_ragged]
+        self._documents = folder / f"Split-{split}" / FIELDS
+
+    def __len__(self) -> int:
+        return len(next(iter(self._readers.values())))
+
+    def lengths(self, feature: str) -> np.ndarray:
+        """Items of each example along a feature's first axis, 1 for a scalar: int32 [examples]."""
+        return self._readers[feature].lengths
+
+    def read(self, feature: str, example: int) -> np.ndarray:
+        """A feature of one example, in its stored type."""
+        return self._readers[feature].read(example)
+
+    def scalars(self, feature: str) -> np.ndarray:
+        """The numbers of all examples of a feature that has one each, in their stored type [examples]."""
+        return self._scalars[feature]
+
+    def fields(self) -> Iterator[dict[str, Any]]:
+        """Yields what is known of each document: its `id`, and whatever its source said besides."""
+        with self._documents.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                yield json.loads(line)
 
     def buckets(self, count: int) -> list[int]:
-        """Lengths to which examples are filled up: as many quantiles of all lengths, the longest at the end."""
+        """Lengths that divide the examples by what a network reads, the tokens or else the array.
+
+        They are as many quantiles of all lengths, the longest at the end; one where no length varies.
+        """
         shares = np.arange(1, count + 1) / count
-        return sorted({int(n) for n in np.quantile(np.maximum(self.lengths, 1), shares, method="higher")})
+        return sorted({int(n) for n in np.quantile(self._input_lengths, shares, method="higher")})
+
+    @property
+    def _input_lengths(self) -> np.ndarray:
+        read = next((name for name in ("tokens", "array") if name in self._ragged), None)
+        return np.ones(len(self), np.int32) if read is None else np.maximum(self.lengths(read), 1)
+
+    def _bucketed(self, buckets: int) -> list[np.ndarray]:
+        """Numbers of the examples of each bucket, in order: int64 [members]."""
+        if not len(self):
+            return []
+        borders = self.buckets(buckets)
+        bucket_of = np.searchsorted(borders, self._input_lengths)
+        return [np.flatnonzero(bucket_of == bucket) for bucket in range(len(borders))]
 
     def batch_count(self, batch_size: int, buckets: int = 8) -> int:
         """Number of batches that `batches` yields from its first on."""
-        bucket_of = np.searchsorted(self.buckets(buckets), self.lengths)
-        return int((-(-np.bincount(bucket_of) // batch_size)).sum())
+        return sum(-(-len(members) // batch_size) for members in self._bucketed(buckets))
 
-    def batches(self, batch_size: int, seed: int, first: int = 0, buckets: int = 8) -> Iterator[Batch]:
+    def batches(self, batch_size: int, seed: int, first: int = 0, buckets: int = 8) -> Iterator[ExampleBatch]:
         """Yields every example once, in an order that `seed` decides; batches are of one bucket each.
 
         Args:
-            batch_size: Examples in a batch; the last of a bucket may have fewer.
+            batch_size: Rows of every batch; the last one of a bucket is filled up.
             seed: Another for each epoch.
             first: Batch to start at. None before it is read.
             buckets: How many lengths there are; more of them means less padding and more shapes to compile for.
         """
-        lengths = self.buckets(buckets)
         random = np.random.default_rng(seed)
-        bucket_of = np.searchsorted(lengths, self.lengths)
         order = []
-        for bucket in range(len(lengths)):
-            members = random.permutation(np.flatnonzero(bucket_of == bucket))
-            order += [(bucket, members[i : i + batch_size]) for i in range(0, len(members), batch_size)]
+        for members in self._bucketed(buckets):
+            widths = self._widths(members)
+            mixed = random.permutation(members)
+            order += [(widths, mixed[i : i + batch_size]) for i in range(0, len(mixed), batch_size)]
         for index in random.permutation(len(order))[first:]:
-            bucket, members = order[index]
-            tokens = np.zeros((len(members), lengths[bucket]), np.int32)
-            for row, example in enumerate(members.tolist()):
-                tokens[row, : self.lengths[example]] = self.tokens(example)
-            yield Batch(tokens, self.lengths[members], members)
+            widths, rows = order[index]
+            yield self._batch(rows, batch_size, widths)
 
+    def in_order(self, batch_size: int, buckets: int = 8) -> Iterator[ExampleBatch]:
+        """Yields every example once, the shortest bucket first, and in each by number: the same batches every time.
 
-def example_stream(reader: ExampleReader, end: int) -> np.ndarray:
-    """The examples one after the other as a token stream `<end> c1 … cn <end> … <end>`, int32 [tokens]."""
-    pieces = [np.asarray([end], np.int32)]
-    for example in range(len(reader)):
-        pieces += [reader.tokens(example).astype(np.int32), pieces[0]]
-    return np.concatenate(pieces)
+        Args:
+            batch_size: Rows of every batch; the last one of a bucket is filled up.
+            buckets: How many lengths there are.
+        """
+        for members in self._bucketed(buckets):
+            widths = self._widths(members)
+            for i in range(0, len(members), batch_size):
+                yield self._batch(members[i : i + batch_size], batch_size, widths)
+
+    def _widths(self, members: np.ndarray) -> dict[str, int]:
+        """Longest of each ragged feature in a bucket: batches of a bucket have one shape."""
+        return {name: max(int(self.lengths(name)[members].max()), 1) for name in self._ragged}
+
+    def _batch(self, rows: np.ndarray, batch_size: int, widths: dict[str, int]) -> ExampleBatch:
+        filling = batch_size - len(rows)
+        return ExampleBatch(
+            features={name: self._column(name, rows, batch_size, widths.get(name)) for name in self.features},
+            lengths={name: np.pad(self.lengths(name)[rows], (0, filling)) for name in self._ragged},
+            weights=np.pad(np.ones(len(rows), np.float32), (0, filling)),
+            examples=np.pad(rows, (0, filling), constant_values=-1),
+        )
+
+    def _column(self, name: str, rows: np.ndarray, batch_size: int, width: int | None) -> np.ndarray:
+        info = self.features[name]
+        dtype = np.dtype(info.dtype) if info.kind in ("array", "number") else np.dtype(np.int32)
+        if info.is_scalar:
+            return np.pad(self._scalars[name][rows].astype(dtype), (0, batch_size - len(rows)))
+        column = np.zeros((batch_size, *self._shape(info, width)), dtype)
+        for row, example in enumerate(rows.tolist()):
+            numbers = self.read(name, example)
+            column[row, : len(numbers)] = numbers
+        return column
+
+    @staticmethod
+    def _shape(info: FeatureInfo, width: int | None) -> Sequence[int]:
+        if width is not None:
+            return (width, *info.item_shape)
+        return tuple(n or 0 for n in info.shape or ())

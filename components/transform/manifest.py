@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
 
 from components.transform.lanes import SplitLayout
 
@@ -67,15 +70,53 @@ class SplitManifest:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a reader has to know about a folder of lanes.
+class FeatureInfo:
+    """How a feature of the examples is stored.
 
     Attributes:
-        vocabulary_size: Number of token ids.
+        kind: `tokens` (ids of a text), `class`, `classes`, `number` or `array`.
+        dtype: NumPy name of the stored little-endian type.
+        size: Number of ids, of tokens and classes.
+        shape: Of a document's array; None where it varies.
+    """
+
+    kind: str
+    dtype: str
+    size: int | None = None
+    shape: tuple[int | None, ...] | None = None
+
+    @property
+    def stored(self) -> np.dtype:
+        """Type of the numbers on disk."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Shape of one item along the first axis."""
+        return () if self.shape is None else tuple(n or 0 for n in self.shape[1:])
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether a document has one number."""
+        return self.kind in ("class", "number")
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether the length of the first axis varies."""
+        return self.kind in ("tokens", "classes") or (self.shape is not None and self.shape[0] is None)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a reader has to know about a folder of lanes or examples.
+
+    Attributes:
+        vocabulary_size: Number of token ids; 0 without text.
         window_length: Steps in a window; a record holds one token more.
         dtype: NumPy name of the stored little-endian token type.
         splits: Split → its counts.
         records: `lanes` of windows, or `examples`, a record for each document.
+        features: Of the examples; none for lanes.
     """
 
     vocabulary_size: int
@@ -83,6 +124,7 @@ class Manifest:
     dtype: str
     splits: dict[str, SplitManifest]
     records: str = "lanes"
+    features: dict[str, FeatureInfo] = dataclasses.field(default_factory=dict)
 
     def require(self, records: str, folder: Path) -> None:
         """Checks that the records are of a kind.
@@ -103,11 +145,29 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Writes `manifest.json`."""
-        (folder / FILE_NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+        content = dataclasses.asdict(self)
+        content["features"] = to_json(self.features)
+        (folder / FILE_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
         content = json.loads((folder / FILE_NAME).read_text("utf-8"))
         content["splits"] = {name: SplitManifest(**counts) for name, counts in content["splits"].items()}
+        content["features"] = from_json(content["features"])
         return cls(**content)
+
+
+def to_json(features: Mapping[str, FeatureInfo]) -> dict[str, dict[str, Any]]:
+    """What is known of features as JSON values; what one does not have is left out."""
+    infos = {name: dataclasses.asdict(info) for name, info in features.items()}
+    return {name: {key: value for key, value in info.items() if value is not None} for name, info in infos.items()}
+
+
+def from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[str, FeatureInfo]:
+    """Reads what `to_json` returned."""
+    return {name: _info(**info) for name, info in content.items()}
+
+
+def _info(shape: Sequence[int | None] | None = None, **others: Any) -> FeatureInfo:
+    return FeatureInfo(shape=None if shape is None else tuple(shape), **others)

@@ -1,18 +1,16 @@
-"""The Transform stage: counts symbols, makes the tokenizer, writes the lanes."""
+"""The Transform stage: counts symbols, makes the tokenizers, writes lanes or examples."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.documents import FIELDS, Documents
+from components.documents import Documents, read_features
 from components.native_logs import import_quietly
 from components.transform.bpe import trainer_version
-from components.transform.examples import SHARD_BYTES, shard_specs
 from components.transform.lanes import SplitLayout, lane_specs
 from components.transform.text_blocks import BLOCK_BYTES, block_ranges
 from pipeline.artifacts import Artifact, Examples, TransformedExamples, TransformGraph
@@ -22,7 +20,7 @@ from pipeline.stage import Stage
 
 @dataclasses.dataclass(frozen=True)
 class Transform(Stage):
-    """Turns documents into a tokenizer and lanes of windows, with Apache Beam."""
+    """Turns documents into tokenizers, and into lanes of windows or examples with features, with Apache Beam."""
 
     transform: TransformConfig
     beam: BeamConfig
@@ -38,72 +36,74 @@ class Transform(Stage):
         return {"transform": self.transform.model_dump(mode="json", exclude={"beam"})}
 
     def environment(self, root: Path) -> dict[str, Any]:
-        versions = {}
-        if self.transform.normalization != "none" or self.transform.lowercase:
+        configs, versions = [self.transform.of(feature) for feature in ("text", "target")], {}
+        if any(config.normalization != "none" or config.lowercase for config in configs):
             versions["unicode"] = unicodedata.unidata_version
-        if self.transform.tokenizer == "bpe":
+        if any(config.tokenizer == "bpe" for config in configs):
             versions["tokenizers"] = trainer_version()
         return versions
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         # Imported here: Beam takes two seconds, and `--help` must not.
         import_quietly("apache_beam")
+        options = (self.transform.beam or self.beam).model_dump()
+        graph, folder = outputs["transform_graph"], outputs["transformed_examples"]
+        if self.transform.records == "lanes":
+            self._write_lanes(options, inputs["examples"], graph, folder)
+        else:
+            from components.transform.feature_passes import transform_examples
+
+            transform_examples(self.transform, options, inputs["examples"], graph, folder)
+
+    def _write_lanes(self, options: Mapping[str, Any], examples: Path, graph: Path, folder: Path) -> None:
         from components.beam_run import ForEach, Meter, run_pipeline
         from components.transform import beam
         from components.transform.manifest import Manifest, SplitManifest
         from components.transform.records import token_dtype
-        from components.transform.vocabulary import counting, make_tokenizer
+        from components.transform.vocabulary import block_texts, check_unknown, counting, make_tokenizer
 
-        options = (self.transform.beam or self.beam).model_dump()
-        folder = outputs["transformed_examples"]
-        splits = Documents.splits(inputs["examples"])
-        what = counting(self.transform, splits["train"])
+        features = read_features(examples)
+        if "text" not in features:
+            raise ValueError(
+                f"Transform: lanes must be made of text. Received: documents with {', '.join(features)}. Set "
+                "transform.records=examples."
+            )
+        specials = self.transform.specials
+        splits = Documents.splits(examples)
+        what = counting(self.transform, specials, block_texts(splits["train"]))
         ranges = {name: block_ranges(documents, what.anywhere, BLOCK_BYTES) for name, documents in splits.items()}
         blocks = [beam.Block(name, *span) for name, spans in ranges.items() for span in spans]
 
-        counts_file = outputs["transform_graph"] / "counts.pickle"
+        counts_file = graph / "counts.pickle"
         meter = Meter("transform: count", str(folder / "progress"))
         job = beam.CountJob(splits, what.count, what.anywhere, meter)
         with meter.shown():
-            run_pipeline(blocks, beam.CountBlocks(job, counts_file), options)
-        counts = beam.read_counts(counts_file)
+            run_pipeline(blocks, beam.Count(beam.count, job, beam.Counts, counts_file), options)
+        counts: beam.Counts = beam.read_counts(counts_file)
 
-        tokenizer = make_tokenizer(self.transform, what, counts.symbols["train"])
+        tokenizer = make_tokenizer(self.transform, specials, what, counts.symbols["train"])
         unknown = {name: tokenizer.unknown_among(counts.symbols[name]) for name in splits}
-        self._check_unknown(unknown)
-        total = {name: counts.tokens(name) for name in splits}
-        layouts = {name: self._layout(name, total[name]) for name in splits if self.transform.records == "lanes"}
+        check_unknown(unknown, specials)
+        layouts = {name: self._layout(name, counts.tokens(name)) for name in splits}
 
-        tokenizer.save(outputs["transform_graph"])
+        tokenizer.save(graph)
+        elements = []
         for name in splits:
             (folder / f"Split-{name}").mkdir()
+            elements += lane_specs(name, layouts[name], counts.spans(name))
         meter = Meter("transform: write", str(folder / "progress"))
-        elements: list[Any] = []
-        manifests = {}
-        for name, documents in splits.items():
-            numbers = (len(documents), documents.characters)
-            if name in layouts:
-                elements += lane_specs(name, layouts[name], counts.spans(name))
-                manifests[name] = SplitManifest.of(layouts[name], *numbers, unknown[name])
-            else:
-                elements += shard_specs(name, documents, SHARD_BYTES)
-                shutil.copyfile(documents.folder / FIELDS, folder / f"Split-{name}" / FIELDS)
-                manifests[name] = SplitManifest.of_examples(*numbers, total[name] - len(documents), unknown[name])
-        if layouts:
-            lanes = beam.LaneJob(splits, layouts, tokenizer, str(folder), meter)
-            write = ForEach("Write lanes", beam.write_lane, (lanes,))
-        else:
-            examples = beam.ExamplesJob(splits, tokenizer, str(folder), meter)
-            write = ForEach("Write examples", beam.write_examples, (examples,))
+        lanes = beam.LaneJob(splits, layouts, tokenizer, str(folder), meter)
         with meter.shown():
-            run_pipeline(elements, write, options)
+            run_pipeline(elements, ForEach("Write lanes", beam.write_lane, (lanes,)), options)
 
         Manifest(
             vocabulary_size=len(tokenizer),
             window_length=self.transform.window_length,
             dtype=token_dtype(len(tokenizer)).name,
-            splits=manifests,
-            records=self.transform.records,
+            splits={
+                name: SplitManifest.of(layouts[name], len(documents), documents.characters, unknown[name])
+                for name, documents in splits.items()
+            },
         ).save(folder)
 
     def _layout(self, split: str, predictions: int) -> SplitLayout:
@@ -119,11 +119,3 @@ class Transform(Stage):
                 "shorter transform.window_length."
             )
         return SplitLayout(predictions, lanes, window)
-
-    def _check_unknown(self, unknown: Mapping[str, int]) -> None:
-        missing = {name: count for name, count in unknown.items() if count}
-        if missing and "unk" not in self.transform.specials:
-            raise ValueError(
-                f"Transform: without the special `unk` every split must use the train split's vocabulary only. "
-                f"Received: unknown tokens {missing}. Add unk to transform.specials."
-            )

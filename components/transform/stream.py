@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.transform.examples import ExampleReader, example_stream
+from components.transform.examples import ExampleReader
 from components.transform.manifest import Manifest
 from components.transform.reader import LaneReader
 
@@ -19,6 +19,10 @@ def read_stream(folder: Path, split: str, end: int) -> np.ndarray:
         split: Name of the split.
         end: Id of `<end>`.
     """
-    if Manifest.load(folder).records == "examples":
-        return example_stream(ExampleReader(folder, split), end)
-    return LaneReader(folder, split, end).stream()
+    if Manifest.load(folder).records == "lanes":
+        return LaneReader(folder, split, end).stream()
+    reader = ExampleReader(folder, split)
+    pieces = [np.asarray([end], np.int32)]
+    for example in range(len(reader)):
+        pieces += [reader.read(example).astype(np.int32), pieces[0]]
+    return np.concatenate(pieces)

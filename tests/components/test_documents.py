@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.documents import Documents, DocumentWriter, digests_of, to_line
+from components.documents import (
+    Documents,
+    DocumentWriter,
+    Feature,
+    digests_of,
+    read_features,
+    to_bytes,
+    to_line,
+    write_features,
+)
 
 TEXTS = ["", "hello", "é𝄞\n", "", "x" * 1000, "hello"]
 
@@ -72,3 +81,75 @@ def test_to_line_half_a_surrogate_pair_is_refused() -> None:
     assert json.loads(to_line({"id": "\U0001d11e"})) == {"id": "\U0001d11e"}  # guard: a whole one is fine
     with pytest.raises(UnicodeEncodeError):
         to_line({"id": "\ud834"})
+
+
+FEATURES = {
+    "array": Feature("array", "int16", (None, 2)),
+    "label": Feature("class"),
+}
+ARRAYS = [np.array(rows, np.int16) for rows in ([[1, 2], [3, 4], [5, 6]], [[-7, 8]], [[9, 10], [11, 12]])]
+
+
+def write_arrays(folder: Path, arrays: list[np.ndarray], texts: list[str]) -> Documents:
+    folder.mkdir()
+    with DocumentWriter(folder, arrays=True) as writer:
+        for number, (array, text) in enumerate(zip(arrays, texts, strict=True)):
+            writer.write(text.encode(), len(text), {"id": f"d{number}"}, array)
+    return Documents(folder)
+
+
+def test_features_round_trip(tmp_path: Path) -> None:
+    assert read_features(tmp_path) == {"text": Feature("text")}  # an artifact that does not say
+    write_features(tmp_path, FEATURES)
+    assert read_features(tmp_path) == FEATURES
+    assert json.loads((tmp_path / "features.json").read_text()) == {
+        "array": {"kind": "array", "dtype": "int16", "shape": [None, 2]},
+        "label": {"kind": "class"},
+    }
+
+
+def test_documents_arrays_of_different_lengths_round_trip(tmp_path: Path) -> None:
+    documents = write_arrays(tmp_path / "d", ARRAYS, ["", "one", ""])
+    for number, array in enumerate(ARRAYS):
+        found = documents.array(number, FEATURES["array"])
+        assert found.dtype == np.int16
+        np.testing.assert_array_equal(found, array)
+    assert documents.array_starts.tolist() == [0, 12, 16, 24]
+    assert (tmp_path / "d/arrays.bin").read_bytes()[:4] == b"\x01\x00\x02\x00"
+    assert documents.read(1) == "one"
+
+
+def test_documents_arrays_in_another_order_of_bytes_are_the_same_files(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "little", ARRAYS, ["", "", ""])
+    swapped = [np.asfortranarray(array.astype(">i2")) for array in ARRAYS]
+    write_arrays(tmp_path / "big", swapped, ["", "", ""])
+    assert everything(tmp_path / "big") == everything(tmp_path / "little")
+
+
+def test_digests_are_of_text_and_array(tmp_path: Path) -> None:
+    documents = write_arrays(tmp_path / "d", [ARRAYS[0], ARRAYS[1], ARRAYS[0], ARRAYS[0]], ["", "", "", "a"])
+    first, other, again, with_text = documents.digests.tolist()
+    assert first == again
+    assert len({first, other, with_text}) == 3
+
+
+def test_document_writer_many_arrays_at_once_are_the_same_files(tmp_path: Path) -> None:
+    texts = ["", "é", "abc"]
+    write_arrays(tmp_path / "one", ARRAYS, texts)
+    (tmp_path / "many").mkdir()
+    raw, arrays = [text.encode() for text in texts], [to_bytes(array) for array in ARRAYS]
+    with DocumentWriter(tmp_path / "many", arrays=True) as writer:
+        writer.write_many(
+            raw,
+            np.array([[0, 0], [2, 1], [3, 3]]),
+            digests_of(b"".join(raw), [0, 2, 5], arrays),
+            b"".join(to_line({"id": f"d{number}"}) for number in range(3)),
+            [b"".join(arrays)],
+            [12, 4, 8],
+        )
+    assert everything(tmp_path / "many") == everything(tmp_path / "one")
+
+
+def test_document_writer_a_document_without_its_array_is_refused(tmp_path: Path) -> None:
+    with DocumentWriter(tmp_path, arrays=True) as writer, pytest.raises(ValueError, match="must have an array"):
+        writer.write(b"a", 1, {"id": "x"})

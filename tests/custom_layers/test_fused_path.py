@@ -24,6 +24,7 @@ SETTINGS = {
     "reset": ({}, {"reset": np.eye(BATCH, TIMESTEPS, dtype=bool)}),
     "mask": ({}, {"mask": np.arange(TIMESTEPS) < np.array([[6], [4], [1]])}),
     "offset": ({}, {"offset": np.full((BATCH, TIMESTEPS, UNITS), 0.1, "float32")}),
+    "offset of one timestep": ({}, {"offset": np.full((BATCH, 1, UNITS), 0.1, "float32")}),
     "go_backwards": ({"go_backwards": True}, {}),
     "dropout": ({"dropout": 0.5}, {"training": True}),
     "recurrent_dropout": ({"recurrent_dropout": 0.5}, {"training": True}),

@@ -57,6 +57,24 @@ def test_offset_is_added_before_the_activation_at_each_timestep(go_backwards, da
         assert np.abs(expected_states(data, other, numpy_recurrence, go_backwards) - expected).max() > 1e-2
 
 
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_offset_of_one_timestep_is_added_at_all_of_them(
+    go_backwards, data, numpy_recurrence, value_and_gradients, compiling_mode, float64
+):
+    weights = np.random.default_rng(1).normal(size=(BATCH, TIMESTEPS, UNITS))
+    layer = layer_of(data, go_backwards=go_backwards)
+    one, spread = data["offset"][:, 2:3], np.repeat(data["offset"][:, 2:3], TIMESTEPS, axis=1)
+
+    states, (gradient,) = value_and_gradients(lambda o: call(layer, data, o), [one], compiling_mode, weights)
+    _, (of_each,) = value_and_gradients(lambda o: call(layer, data, o), [spread], compiling_mode, weights)
+
+    expected = expected_states(data, spread, numpy_recurrence, go_backwards)
+    np.testing.assert_allclose(states, expected, rtol=0, atol=1e-12)
+    assert gradient.shape == (BATCH, 1, UNITS)
+    np.testing.assert_allclose(gradient, of_each.sum(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    assert np.abs(expected_states(data, data["offset"], numpy_recurrence, go_backwards) - expected).max() > 1e-2
+
+
 def test_offset_of_zeros_changes_nothing(data):
     layer = layer_of(data, dtype="float32")
 

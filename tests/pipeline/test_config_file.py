@@ -146,6 +146,17 @@ def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Pat
         ("example_gen.splits.train=2", ["example_gen.splits.train must be a number > 0 and <= 1."]),
         ("example_gen.splits.train=1", ["example_gen.splits: train + eval + test must be 1; here they add up to 1.1."]),
         ("example_gen.source=hello", ["example_gen.source must be inline:TEXT, text:GLOB, jsonl:GLOB,"]),
+        ("transform.target={tokenizer: wrd}", ["transform.target.tokenizer must be one of 'char', 'byte',", "'wrd'"]),
+        (
+            "transform.target={tokenizer: byte, min_count: 2}",
+            ["transform.target: min_count is for the tokenizers char"],
+        ),
+        (
+            "transform={records: examples, specials: [end], target: {min_count: 2}}",
+            ["transform: target.min_count above"],
+        ),
+        ("transform.target={lowercase: true}", ["transform: target is for `records: examples`"]),
+        ("transform.target={lanes: 3}", ["transform.target.lanes is not a known key"]),
         ("transform.specials=[end, foo]", ["specials must be a list, each item one of 'end', 'unk', 'pad'.", "'foo'"]),
         ("trainer.devices=0", ["trainer.devices must be an integer > 0, or 'all'. Received: trainer.devices=0."]),
         ("trainer.devices=two", ["trainer.devices must be an integer > 0, or 'all'. Received: trainer.devices='two'."]),

@@ -11,12 +11,11 @@ import keras
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from components.tasks.language_model import LanguageModel, window_nats
+from components.tasks.task import TaskModel
 from components.trainer.backend.update import StepResult, Sums, Update, kernel_indices, own_generator, repair
 from components.trainer.gradients import global_norm
 from components.trainer.probes import zero_probes
 from components.trainer.vanishing import total_penalty
-from components.transform.reader import Window
 
 VIRTUAL_DEVICES = "start with XLA_FLAGS=--xla_force_host_platform_device_count=2"
 _REPLICAS = "replicas"  # the axis over which devices are counted
@@ -28,14 +27,14 @@ def device_count() -> int:
 
 
 class TrainStep:
-    """Forward, backward, clipping and update on one window. See the TensorFlow twin for the meaning of everything.
+    """Forward, backward, clipping and update on one batch. See the TensorFlow twin for the meaning of everything.
 
     With several devices, each runs the step of one device on its rows, with the sums over all of them, and makes the
     same update of its own copy of weights and optimizer.
     """
 
     def __init__(
-        self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
+        self, model: TaskModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -49,7 +48,7 @@ class TrainStep:
         self._compiled = jax.jit(self._divided(), donate_argnums=(0, 1, 2, 4))
 
     def _divided(self) -> Callable[..., Any]:
-        """The step, with the rows of window and states divided among the devices."""
+        """The step, with the rows of batch and states divided among the devices."""
         if self._devices == 1:
             return self._step
         whole, rows = PartitionSpec(), PartitionSpec(_REPLICAS)
@@ -77,11 +76,11 @@ class TrainStep:
         return [model.trainable_variables, model.non_trainable_variables, self._optimizer.variables]
 
     def __call__(
-        self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
+        self, batch: Any, states: Sequence[Any], step: int, scale: float = 1.0
     ) -> tuple[list[Any], StepResult]:
-        window, states = self._place((window, list(states)), _REPLICAS)
+        batch, states = self._place((batch, list(states)), _REPLICAS)
         self._values, final_states, result = self._compiled(
-            *self._values, window, states, np.int32(step), np.float32(scale)
+            *self._values, batch, states, np.int32(step), np.float32(scale)
         )
         return final_states, result
 
@@ -90,36 +89,35 @@ class TrainStep:
         trainable: list[Any],
         others: list[Any],
         optimizer_state: list[Any],
-        window: Window,
+        batch: Any,
         states: list[Any],
         step: Any,
         scale: Any,
     ) -> Any:
         states, bad_rows = repair(states)
-        context = self._update.context
-        positions = window.weights[:, context:].size * self._devices
         own = others
         if self._devices > 1:
             own = [own_generator(state, jax.lax.axis_index(_REPLICAS)) for state in others]
 
         probes = None
         if self._update.vanishing_penalty is not None:
-            probes = zero_probes(self._model, *window.inputs.shape)
+            probes = zero_probes(self._model, *batch.inputs.shape)
 
-        def loss(differentiated: tuple[list[Any], Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+        def mean_loss(differentiated: tuple[list[Any], Any]) -> tuple[Any, tuple[Any, Any, Any, Any]]:
             trainable, probes = differentiated
             variables = [*self._model.trainable_variables, *self._model.non_trainable_variables]
             mapping = zip(variables, [*trainable, *own], strict=True)
             with keras.StatelessScope(state_mapping=list(mapping)) as scope:
-                nats, carried = window_nats(self._model, window, states, context, probes)
+                loss = self._model.loss_of(batch, states, context=self._update.context, probes=probes)
             changed = [scope.get_current_value(variable) for variable in self._model.non_trainable_variables]
-            return nats / positions, (nats, carried, changed)
+            mean = loss.total / (loss.positions * self._devices)
+            return mean, (loss.total, loss.count, loss.states, changed)
 
-        differentiate = jax.value_and_grad(loss, has_aux=True)
-        (_, (nats, carried, drawn)), (gradients, probe_gradients) = differentiate((trainable, probes))
+        differentiate = jax.value_and_grad(mean_loss, has_aux=True)
+        (_, (total, count, carried, drawn)), (gradients, probe_gradients) = differentiate((trainable, probes))
         if probes is not None:
-            self._add_vanishing_penalty(trainable, gradients, probe_gradients, window.reset)
-        sums = Sums(nats, jnp.sum(window.weights), bad_rows, gradients)
+            self._add_vanishing_penalty(trainable, gradients, probe_gradients, batch.reset)
+        sums = Sums(total, count, bad_rows, gradients)
         if self._devices > 1:
             sums = jax.lax.psum(sums, _REPLICAS)
         norm = global_norm(sums.gradients)
@@ -133,11 +131,11 @@ class TrainStep:
         def kick() -> tuple[list[Any], list[Any]]:
             return self._update.kicked(trainable, step), optimizer_state
 
-        good = jnp.isfinite(sums.nats) & jnp.isfinite(norm)
+        good = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
         trainable, optimizer_state = jax.lax.cond(good, apply, kick)
         # What was drawn moves the model's generators on.
         others = [state + (after - before) for state, before, after in zip(others, own, drawn, strict=True)]
-        result = StepResult(sums.nats, sums.tokens, norm, rate, sums.bad_rows)
+        result = StepResult(sums.loss, sums.count, norm, rate, sums.bad_rows)
         return [trainable, others, optimizer_state], carried, result
 
     def _add_vanishing_penalty(

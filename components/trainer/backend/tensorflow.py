@@ -10,12 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.tasks.language_model import LanguageModel, window_nats
+from components.tasks.task import TaskModel
 from components.trainer.backend.update import StepResult, Sums, Update, kernel_indices, own_generator, repair
 from components.trainer.gradients import global_norm
 from components.trainer.probes import zero_probes
 from components.trainer.vanishing import total_penalty
-from components.transform.reader import Window
 
 VIRTUAL_DEVICES = "call tf.config.set_logical_device_configuration first, see docs/training.md"
 
@@ -31,21 +30,21 @@ def _devices() -> list[str]:
 
 
 class TrainStep:
-    """Forward, backward, clipping and update on one window.
+    """Forward, backward, clipping and update on one batch.
 
     The states are arguments of the compiled function, so no gradient flows across a window's edge. The loss is the sum
-    over the window divided by the number of positions learnt from: each token weighs the same, also where lanes have
+    over the batch divided by the number of positions learnt from: each token weighs the same, also where lanes have
     ended. Where loss or gradient is not finite, weights and optimizer stay as they are, or are kicked.
 
     Args:
         model: Trained in place.
         optimizer: A Keras optimizer without clipping or schedule of its own.
         update: What is done to the gradients.
-        devices: How many share the rows of each window; the sums over all of them make one update.
+        devices: How many share the rows of each batch; the sums over all of them make one update.
     """
 
     def __init__(
-        self, model: LanguageModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
+        self, model: TaskModel, optimizer: keras.optimizers.Optimizer, update: Update, devices: int = 1
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -54,6 +53,7 @@ class TrainStep:
         # On a CPU, XLA computes products of bfloat16 in float32; TensorFlow's own kernels use the processor's bfloat16.
         on_cpu = not tf.config.list_physical_devices("GPU")
         xla = not (on_cpu and model.compute_dtype == "bfloat16")
+        self._concrete: dict[Any, Any] = {}
         self._replicas: _Replicas | None = None
         if devices == 1:
             self._compiled = tf.function(self._step, jit_compile=xla)
@@ -64,35 +64,35 @@ class TrainStep:
             self._compiled = tf.function(functools.partial(self._step_on_replicas, self._replicas))
 
     def __call__(
-        self, window: Window, states: Sequence[Any], step: int, scale: float = 1.0
+        self, batch: Any, states: Sequence[Any], step: int, scale: float = 1.0
     ) -> tuple[list[Any], StepResult]:
         """Takes a step.
 
         Args:
-            window: Arrays [batch, timesteps].
+            batch: Arrays with a row for each example or lane.
             states: A state [batch, units] for each layer.
             step: Its number, from 0: what the schedule, noise and kicks go by.
             scale: Factor on the scheduled learning rate.
 
         Returns:
-            The states to carry to the next window, and the report.
+            The states to carry to the next batch, and the report.
         """
-        arrays = Window(*map(tf.constant, window))
+        arrays = tf.nest.map_structure(tf.constant, batch)
         # As arrays: TensorFlow keeps a tensor for every Python number that it was ever given.
         numbers = tf.constant(np.asarray(step, np.int32)), tf.constant(np.asarray(scale, np.float32))
-        return self._compiled(arrays, list(states), *numbers)
+        return call_for_shapes(self._compiled, self._concrete, arrays, list(states), *numbers)
 
     def _step(
-        self, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
+        self, batch: Any, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], StepResult]:
-        sums, states = _backward(self._model, window, states, self._update)
+        sums, states = _backward(self._model, batch, states, self._update)
         return states, self._finish(sums, step, scale)
 
     def _step_on_replicas(
-        self, replicas: _Replicas, window: Window, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
+        self, replicas: _Replicas, batch: Any, states: list[tf.Tensor], step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], StepResult]:
         with tf.device(replicas.devices[0]):
-            sums, states = replicas.backward(window, states)
+            sums, states = replicas.backward(batch, states)
             result = self._compiled_finish(sums, step, scale)
             replicas.follow()
         return states, result
@@ -100,8 +100,8 @@ class TrainStep:
     def _finish(self, sums: Sums, step: tf.Tensor, scale: tf.Tensor) -> StepResult:
         norm = global_norm(sums.gradients)
         rate = self._update.learning_rate(step) * scale
-        self._apply_if(tf.math.is_finite(sums.nats) & tf.math.is_finite(norm), sums.gradients, step, rate)
-        return StepResult(sums.nats, sums.tokens, norm, rate, sums.bad_rows)
+        self._apply_if(tf.math.is_finite(sums.loss) & tf.math.is_finite(norm), sums.gradients, step, rate)
+        return StepResult(sums.loss, sums.count, norm, rate, sums.bad_rows)
 
     def _apply_if(self, good: tf.Tensor, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> None:
         variables = self._model.trainable_variables
@@ -141,28 +141,28 @@ class TrainStep:
 
 
 def _backward(
-    model: LanguageModel, window: Window, states: list[tf.Tensor], update: Update, replicas: int = 1
+    model: TaskModel, batch: Any, states: list[tf.Tensor], update: Update, replicas: int = 1
 ) -> tuple[Sums, list[tf.Tensor]]:
     """Forward and backward on the rows of one of several replicas; the sums, and the states to carry."""
     states, bad_rows = repair(states)
     probes = []
     if update.vanishing_penalty is not None:
-        probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(model, *window.inputs.shape)]
+        probes = [tuple(map(tf.constant, pair)) for pair in zero_probes(model, *batch.inputs.shape)]
     with tf.GradientTape() as tape:
         tape.watch(probes)
-        nats, states = window_nats(model, window, states, update.context, probes or None)
-        loss = nats / (replicas * tf.size(window.weights[:, update.context :], out_type=tf.float32))
+        loss = model.loss_of(batch, states, context=update.context, probes=probes or None)
+        mean = loss.total / (replicas * loss.positions)
     weights = [variable.value for variable in model.trainable_variables]
-    gradients, probe_gradients = tape.gradient(loss, (weights, probes))
+    gradients, probe_gradients = tape.gradient(mean, (weights, probes))
     if probes:
         indices = kernel_indices(model)
         kernels = [tf.convert_to_tensor(weights[i]) for i in indices]
         with tf.GradientTape() as tape:
             tape.watch(kernels)
-            penalty = update.vanishing_penalty * total_penalty(kernels, probe_gradients, window.reset)
+            penalty = update.vanishing_penalty * total_penalty(kernels, probe_gradients, batch.reset)
         for i, gradient in zip(indices, tape.gradient(penalty, kernels), strict=True):
             gradients[i] += gradient
-    return Sums(nats, tf.reduce_sum(window.weights), bad_rows, gradients), states
+    return Sums(loss.total, loss.count, bad_rows, gradients), loss.states
 
 
 class _Replicas:
@@ -175,7 +175,7 @@ class _Replicas:
         devices: Their names; the first is where sums are made, and the update.
     """
 
-    def __init__(self, model: LanguageModel, count: int, update: Update, xla: bool) -> None:
+    def __init__(self, model: TaskModel, count: int, update: Update, xla: bool) -> None:
         self.devices = _devices()[:count]
         self._model = model
         self._update = update
@@ -190,11 +190,11 @@ class _Replicas:
         for copy, variable in zip(self._copy.trainable_variables, self._model.trainable_variables, strict=True):
             copy.assign(variable.value)
 
-    def backward(self, window: Window, states: list[tf.Tensor]) -> tuple[Sums, list[tf.Tensor]]:
+    def backward(self, batch: Any, states: list[tf.Tensor]) -> tuple[Sums, list[tf.Tensor]]:
         """As `_backward` on one device: sums over all rows, and the states of all rows in their order."""
         generators = self._model.non_trainable_variables
         drawn, sums, states = self._strategy.run(
-            self._on_replica, (window, states, [tf.convert_to_tensor(state.value) for state in generators])
+            self._on_replica, (batch, states, [tf.convert_to_tensor(state.value) for state in generators])
         )
         for generator, replicas in zip(generators, drawn, strict=True):
             # The first replica's is the model's own.
@@ -202,25 +202,44 @@ class _Replicas:
         sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         return sums, [self._strategy.gather(state, axis=0) for state in states]
 
-    def _on_replica(self, window: Window, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
+    def _on_replica(self, batch: Any, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def rows(array: tf.Tensor) -> tf.Tensor:
             return tf.reshape(array, (len(self.devices), -1, *array.shape[1:]))[replica]
 
         own = [own_generator(state, replica) for state in generators]
-        return self._compiled_backward(*tf.nest.map_structure(rows, (window, states)), own)
+        return self._compiled_backward(*tf.nest.map_structure(rows, (batch, states)), own)
 
-    def _backward(self, window: Window, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
+    def _backward(self, batch: Any, states: list[tf.Tensor], generators: list[tf.Tensor]) -> Any:
         variables = self._copy.non_trainable_variables
         with keras.StatelessScope(state_mapping=list(zip(variables, generators, strict=True))) as scope:
-            sums, states = _backward(self._copy, window, states, self._update, len(self.devices))
+            sums, states = _backward(self._copy, batch, states, self._update, len(self.devices))
         return [scope.get_current_value(variable) for variable in variables], sums, states
+
+
+def call_for_shapes(function: Any, concrete: dict[Any, Any], *arguments: Any) -> Any:
+    """Calls a `tf.function`, traced once for each set of shapes.
+
+    Called directly, TensorFlow would take batches of several lengths for a function that is traced too often, and warn.
+
+    Args:
+        function: What is called.
+        concrete: What was traced before, by shapes; is added to.
+        arguments: Nested tensors.
+    """
+    shapes = tuple(tuple(tensor.shape) for tensor in tf.nest.flatten(arguments))
+    if shapes not in concrete:
+        concrete[shapes] = function.get_concrete_function(*arguments)
+    return concrete[shapes](*arguments)
 
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of arrays that reads the model's variables, for static shapes."""
-    return tf.function(function, jit_compile=True)
+    compiled, concrete = tf.function(function, jit_compile=True), dict[Any, Any]()
+    return lambda *arguments: call_for_shapes(
+        compiled, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
+    )
 
 
 def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -237,9 +256,7 @@ def compile_gradient(model: keras.Model, function: Callable[..., Any]) -> Callab
             value = function(differentiated, *others)
         return value, tape.gradient(value, differentiated, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    def call(*arguments: Any) -> tuple[Any, Any]:
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
-        # Called directly, TensorFlow would take several functions made here for one that is traced too often, and warn.
-        return compute.get_concrete_function(*tensors)(*tensors)
-
-    return call
+    concrete: dict[Any, Any] = {}
+    return lambda *arguments: call_for_shapes(
+        compute, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
+    )

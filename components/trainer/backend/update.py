@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from components.tasks.language_model import LanguageModel
+from components.tasks.task import TaskModel
 from components.trainer import gradients as gradient_functions
 
 # 2^32 divided by the golden ratio: the seeds of replicas, and of layers, which are small numbers, never meet.
@@ -58,12 +58,12 @@ class Sums(NamedTuple):
     """What is added up over the rows of a batch, and so over the devices that share them.
 
     Attributes:
-        nats, tokens, bad_rows: See `StepResult`.
-        gradients: Of nats / (positions of the whole batch that are learnt from), for each trainable variable.
+        loss, count, bad_rows: See `StepResult`.
+        gradients: Of loss / (positions of the whole batch that are learnt from), for each trainable variable.
     """
 
-    nats: Any
-    tokens: Any
+    loss: Any
+    count: Any
     bad_rows: Any
     gradients: list[Any]
 
@@ -72,15 +72,15 @@ class StepResult(NamedTuple):
     """Scalars on the device; reading one waits for the step.
 
     Attributes:
-        nats: Sum of the weighted negative log-likelihoods.
-        tokens: Sum of the weights.
+        loss: Weighted sum over all predictions: nats, or squared errors.
+        count: Sum of the weights.
         gradient_norm: Norm of all gradients together, before clipping.
         learning_rate: That of the update.
         bad_rows: Rows of the states that came in not finite, and were zeroed.
     """
 
-    nats: Any
-    tokens: Any
+    loss: Any
+    count: Any
     gradient_norm: Any
     learning_rate: Any
     bad_rows: Any
@@ -95,12 +95,14 @@ def repair(states: Sequence[Any]) -> tuple[list[Any], Any]:
     Returns:
         The states, and how many rows were zeroed.
     """
+    if not states:
+        return [], ops.zeros((), "float32")
     finite = ops.all(ops.stack([ops.all(ops.isfinite(state), axis=-1) for state in states]), axis=0)  # [batch]
     repaired = [ops.where(finite[:, None], state, ops.zeros_like(state)) for state in states]
     return repaired, ops.sum(ops.cast(ops.logical_not(finite), "float32"))
 
 
-def kernel_indices(model: LanguageModel) -> list[int]:
+def kernel_indices(model: TaskModel) -> list[int]:
     """Where the recurrent kernel of each layer is among the model's trainable variables."""
     variables = model.trainable_variables
     return [

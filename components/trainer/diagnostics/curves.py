@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Entry = Mapping[str, Any]
+# What the best evaluation has the lowest of, by the kind of model, and its name for people.
+GOALS = {"bits_per_char": "bits per character", "loss": "loss"}
 
 
 def series(history: Sequence[Entry], *path: str | int) -> list[tuple[int, float]]:
@@ -25,6 +27,13 @@ def series(history: Sequence[Entry], *path: str | int) -> list[tuple[int, float]
         if isinstance(value, int | float):
             found[entry["step"]] = float(value)
     return sorted(found.items())
+
+
+def goal_of(history: Sequence[Entry]) -> str:
+    """Which of the `GOALS` the evaluations of a history are judged by."""
+    return next(
+        (goal for goal in GOALS if any(goal in (entry.get("eval") or {}) for entry in history)), "bits_per_char"
+    )
 
 
 def measured(history: Sequence[Entry]) -> list[tuple[int, Mapping[str, Any]]]:

@@ -26,6 +26,7 @@ _OF_LAYERS = (
 _SCALARS = {
     "train/nats": ("nats",),
     "train/bits_per_char": ("bits_per_char",),
+    "train/loss": ("loss",),
     "train/gradient_norm": ("gradient_norm",),
     "train/clip_rate": ("clipped",),
     "train/learning_rate": ("learning_rate",),

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from components.trainer.diagnostics import plots
-from components.trainer.diagnostics.curves import Entry, measured, series
+from components.trainer.diagnostics.curves import GOALS, Entry, goal_of, measured, series
 from components.trainer.diagnostics.sentences import about_training, sentences
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -38,6 +38,7 @@ def write_page(history: Sequence[Entry], path: Path, global_clipnorm: float | No
         layers=_layer_plots(entries),
         over_time=_diagnostic_curves(history, entries),
         evaluations=_evaluations(history),
+        metrics={name: GOALS.get(name, name) for name in _names(history)},
         ratios=entries[-1][1].get("update_ratios", {}) if entries else {},
         events=[entry for entry in history if "event" in entry],
     )
@@ -72,17 +73,18 @@ def _duration(seconds: float) -> str:
 def _figures(history: Sequence[Entry], entries: Sequence[tuple[int, Any]]) -> list[tuple[str, str, str]]:
     """What the training came to: (what, figure, remark)."""
     rows = []
-    evaluations = [entry for entry in history if (entry.get("eval") or {}).get("bits_per_char") is not None]
+    goal = goal_of(history)
+    evaluations = [entry for entry in history if (entry.get("eval") or {}).get(goal) is not None]
     if evaluations:
-        best = min(evaluations, key=lambda entry: entry["eval"]["bits_per_char"])
+        best = min(evaluations, key=lambda entry: entry["eval"][goal])
         where = f"step {best['step']:,}" + (f", epoch {best['epoch']}" if "epoch" in best else "")
-        rows.append(("best eval, bits per character", _number(best["eval"]["bits_per_char"]), where))
+        rows.append((f"best eval, {GOALS[goal]}", _number(best["eval"][goal]), where))
         for what, key in (("nats", "nats"), ("perplexity", "perplexity")):
             if best["eval"].get(key) is not None:
                 rows.append((f"{what} there", _number(best["eval"][key]), ""))
-    train = series(history, "bits_per_char")
+    train = series(history, goal)
     if train:
-        rows.append(("last train, bits per character", _number(train[-1][1]), f"step {train[-1][0]:,}"))
+        rows.append((f"last train, {GOALS[goal]}", _number(train[-1][1]), f"step {train[-1][0]:,}"))
     steps = max((entry["step"] for entry in history), default=0)
     seconds = series(history, "seconds")
     time = f"in {_duration(max(number for _, number in seconds))}" if seconds else ""
@@ -105,7 +107,7 @@ def _figures(history: Sequence[Entry], entries: Sequence[tuple[int, Any]]) -> li
 def _training_plots(history: Sequence[Entry], global_clipnorm: float | None) -> list[tuple[str, Markup]]:
     """(title, plot) of what was recorded while training."""
     found = []
-    for key, unit in (("bits_per_char", "bits per character"), ("nats", "nats per token")):
+    for key, unit in (*GOALS.items(), ("nats", "nats per token")):
         lines = {"train": series(history, key), "eval": series(history, "eval", key)}
         lines = {what: line for what, line in lines.items() if line}
         if lines:
@@ -195,12 +197,17 @@ def _diagnostic_curves(history: Sequence[Entry], entries: Sequence[tuple[int, An
     return found
 
 
+def _names(history: Sequence[Entry]) -> list[str]:
+    """The metrics of the evaluations."""
+    return list(dict.fromkeys(name for entry in history for name in entry.get("eval") or {}))
+
+
 def _evaluations(history: Sequence[Entry]) -> list[dict[str, Any]]:
     """Rows of the table of evaluations, the last of each step; `best` is true of one of them at most."""
     rows = {entry["step"]: entry for entry in history if entry.get("eval")}
     best = max((step for step, entry in rows.items() if entry.get("best")), default=None)
     absent = {"epoch": None, "seconds": None}
-    figures = dict.fromkeys(("nats", "bits_per_char", "perplexity", "tokens"))
+    figures = dict.fromkeys(_names(history))
     return [
         {**absent, **rows[step], "eval": {**figures, **rows[step]["eval"]}, "best": step == best}
         for step in sorted(rows)

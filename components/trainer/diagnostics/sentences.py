@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.trainer.diagnostics.activity import SATURATED
-from components.trainer.diagnostics.curves import series
+from components.trainer.diagnostics.curves import GOALS, goal_of, series
 
 # From these on a measure is spoken of as trouble.
 _GROWTH = 10.0  # influence against that at lag 0
@@ -56,12 +56,13 @@ def about_training(history: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{len(events)} {'step was' if len(events) == 1 else 'steps were'} not finite ({causes}; what followed: "
             f"{actions}). Lower trainer.optimizer.learning_rate, or clip more with trainer.optimizer.global_clipnorm."
         )
-    evaluations = series(history, "eval", "bits_per_char")
+    goal = goal_of(history)
+    evaluations = series(history, "eval", goal)
     if evaluations:
         (best_step, best), (_, last) = min(evaluations, key=lambda pair: pair[1]), evaluations[-1]
         if last > best * (1 + _WORSE):
             found.append(
-                f"Eval was best at step {best_step:,} ({best:.4f} bits per character) and has risen to {last:.4f} "
+                f"Eval was best at step {best_step:,} ({best:.4f} {GOALS[goal]}) and has risen to {last:.4f} "
                 "since: the network learns train by heart. Stop there (trainer.patience), use dropout, or fewer units."
             )
     return found

@@ -8,7 +8,7 @@ import pytest
 
 from components.evaluator.baselines import trigram_nats, unigram_nats
 from components.evaluator.stage import Evaluator
-from components.tasks import language_model
+from components.tasks import files
 from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import EvaluatorConfig
 from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
@@ -32,7 +32,7 @@ def weights():
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "model").mkdir()
-    language_model.save(random_model(len(VOCABULARY), UNITS, 2), folder / "model")
+    files.save(random_model(len(VOCABULARY), UNITS, 2), folder / "model")
     VOCABULARY.save(folder)
     streams = {name: (stream_of(documents, END), 1) for name, documents in SPLITS.items()}
     write_lanes(folder / "lanes", streams, 8, len(VOCABULARY))

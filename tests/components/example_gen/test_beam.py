@@ -44,7 +44,7 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def reference(corpus: Path, tmp_path: Path, small_groups: None) -> dict[str, bytes]:
     written = everything(generate(tmp_path / "reference", f"text:{corpus}/*", SPLITS, **SETTINGS))
-    assert len(written) == 3 * 4 + 1
+    assert len(written) == 3 * 4 + 2
     assert written["bad_records.jsonl"].count(b"\n") == 12
     return written
 

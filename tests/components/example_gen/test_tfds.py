@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.documents import Documents, Feature, read_features
 from tests.components.example_gen.corpora import documents, everything, fields, generate, stage, texts
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -31,6 +32,7 @@ class LocalReviews(tfds.core.GeneratorBasedBuilder):
             "words": tfds.features.Sequence(tfds.features.Text()),
             "pair": tfds.features.Translation(["en", "fr"]),
             "image": tfds.features.Image(shape=(2, 2, 3)),
+            "path": tfds.features.Sequence(np.float32),
             "table": tfds.features.Tensor(shape=(2, 2), dtype=np.int64),
         }
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
@@ -49,6 +51,7 @@ class LocalReviews(tfds.core.GeneratorBasedBuilder):
                     "words": line.split(),
                     "pair": {"en": f"yes {number}", "fr": f"oui {number}"},
                     "image": np.zeros((2, 2, 3), np.uint8),
+                    "path": [0.5, 9.0],
                     "table": np.zeros((2, 2), np.int64),
                 },
             )
@@ -78,6 +81,7 @@ def test_tfds_examples_are_documents_with_their_other_features(local: Path, tmp_
         "label": None,
         "stars": 0.5,
         "words": ["train", "é", "0"],
+        "path": [0.5, 9.0],
         "pair": {"en": "yes 0", "fr": "oui 0"},
     }
     assert [known[str(i)]["label"] for i in range(1, 4)] == ["pos", "neg", "pos"]
@@ -89,6 +93,52 @@ def test_tfds_not_given_is_all_splits_and_nested_text(local: Path, tmp_path: Pat
         f"oui {i}".encode() for count in (9, 3, 2) for i in range(count)
     )
     assert all("fr" not in entry["pair"] for entry in fields(examples))
+
+
+def test_tfds_features_of_numbers_become_arrays(local: Path, tmp_path: Path) -> None:
+    cases = (
+        ("image", Feature("array", "uint8", (2, 2, 3)), np.zeros((2, 2, 3))),
+        ("table", Feature("array", "int64", (2, 2)), np.zeros((2, 2))),
+        ("path", Feature("array", "float32", (2, 1)), [[0.5], [9]]),
+    )
+    for name, feature, expected in cases:
+        named = {"text": "review", "array": name, "tags": "words"}
+        examples = generate(tmp_path / name, "tfds:local_reviews", "given", data_dir=str(local), fields=named)
+        assert read_features(examples)["array"] == feature
+        split = Documents(examples / "Split-test")
+        for number, known in enumerate(fields(examples, "test")):
+            array = split.array(number, feature)
+            np.testing.assert_array_equal(array, expected)
+            assert name not in known
+
+
+def test_tfds_label_and_target_are_features(local: Path, tmp_path: Path) -> None:
+    named = {"text": "pair.en", "target": "pair.fr", "label": "label"}
+    settings = {"data_dir": str(local), "fields": named}
+    with pytest.raises(ValueError, match=r"Received: train, example \d: None \(the first of 3 bad records\)"):
+        generate(tmp_path / "fail", "tfds:local_reviews", **settings)  # the first of each split has no label
+    examples = generate(tmp_path / "out", "tfds:local_reviews", **settings, on_bad_record="skip")
+    assert read_features(examples) == {"text": Feature("text"), "label": Feature("class"), "target": Feature("text")}
+    found = fields(examples)
+    assert {known["target"].removeprefix("oui ") for known in found} == {str(i) for i in range(1, 9)}
+    assert {known["label"] for known in found} == {"neg", "pos"}
+
+
+@pytest.mark.parametrize(("name", "said"), [("review", "a feature of numbers"), ("img", "a feature of the data set")])
+def test_tfds_array_of_no_numbers_is_refused(local: Path, tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        generate(tmp_path / "o", "tfds:local_reviews", data_dir=str(local), fields={"text": None, "array": name})
+
+
+def test_tfds_stands_in_for_a_data_set_that_is_not_there(local: Path, tmp_path: Path) -> None:
+    settings = {"data_dir": str(local), "data_root": str(tmp_path / "none"), "tfds": "local_reviews"}
+    named = {"text": "pair.en", "target": "pair.fr"}
+    source = "dataset:multi30k_en_fr"
+    examples = generate(tmp_path / "out", source, "given", **settings, fields=named)
+    direct = generate(tmp_path / "tfds", "tfds:local_reviews", "given", data_dir=str(local), fields=named)
+    assert everything(examples) == everything(direct)
+    with pytest.raises(ValueError, match="must name the features target, text"):
+        generate(tmp_path / "other", source, "given", **settings, fields={"text": "pair.en"})
 
 
 def test_tfds_tfrecords_give_the_documents_of_array_records(local: Path, tmp_path: Path) -> None:

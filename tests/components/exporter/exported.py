@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.exporter.stage import Exporter
-from components.tasks import language_model
+from components.tasks import files
 from components.tasks.language_model import LanguageModel
 from components.transform.text_options import TextOptions
 from components.transform.tokenizers import (
@@ -91,7 +91,7 @@ def _cached(
 
     exported = Exported(model, tokenizer, folder)
     exported.saved_model.mkdir(parents=True)
-    language_model.save(model, folder)
+    files.save(model, folder)
     tokenizer.save(folder)
     inputs = {"model": folder, "transform_graph": folder}
     Exporter().run(inputs, {"exported_model": exported.saved_model}, folder)

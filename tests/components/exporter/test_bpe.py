@@ -112,6 +112,7 @@ def test_decode_any_ids_are_the_bytes_of_their_tokens(ids: list[list[int]]) -> N
     assert graph_decode(ragged).numpy().tolist() == [b"".join(BPE.tokens[i] for i in row) for row in ids]
 
 
+@pytest.mark.slow
 def test_encode_saved_gives_the_same_tokens_in_a_process_with_tensorflow_alone(client, tmp_path) -> None:
     graph = GraphBpe(BPE)
     saved = Saved(graph.encode, tmp_path / "model", client, graph)

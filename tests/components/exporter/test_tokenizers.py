@@ -25,6 +25,7 @@ def model(request, tmp_path_factory):
     return exported.of_kind(tmp_path_factory.getbasetemp(), request.param)
 
 
+@pytest.mark.slow
 def test_tokenize_equals_the_python_tokenizer(client, model):
     outputs = client.call(model, "tokenize", text=TEXTS)
     for row, text in enumerate(TEXTS):
@@ -79,6 +80,7 @@ def test_generated_words_are_parted_by_one_space(client, tmp_path_factory):
         assert "  " not in text
 
 
+@pytest.mark.slow
 def test_infra_validator_blesses_every_kind(model, tmp_path):
     (tmp_path / "blessing").mkdir()
     InfraValidator().run({"exported_model": model.saved_model}, {"infra_blessing": tmp_path / "blessing"}, tmp_path)

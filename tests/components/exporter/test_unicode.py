@@ -67,6 +67,7 @@ def assert_normalises(form: str, texts: Sequence[str]) -> None:
 # ---- Every character, every pair -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_normalise_every_character_alone_is_unicodedata(form: str) -> None:
     assert sum(unicodedata.normalize(form, c) != c for c in CHARACTERS) > 1000
@@ -175,6 +176,7 @@ def test_normalise_text_that_is_normalised_is_not_touched(form: str) -> None:
 # ---- Lower case ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["none", *FORMS])
 def test_lower_case_of_every_character_is_pythons(form: str) -> None:
     options = TextOptions(form, lowercase=True)
@@ -200,6 +202,7 @@ def test_without_options_texts_stay_as_they_are(texts: list[str]) -> None:
 # ---- Elsewhere -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_normaliser_saved_is_the_same_in_a_process_with_tensorflow_alone(client, tmp_path, form: str) -> None:
     normalizer = UnicodeNormalizer(form, lowercase=True)

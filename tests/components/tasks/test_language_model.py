@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files, language_model
 from components.tasks.language_model import LanguageModel
 from tests.testing import forward, random_model, random_states, to_numpy
 
@@ -113,9 +113,9 @@ def test_language_model_seed_decides_initial_weights():
 
 
 def test_language_model_saved_and_loaded_has_equal_tensors(model, tmp_path, states):
-    language_model.save(model, tmp_path)
+    files.save(model, tmp_path)
 
-    loaded = language_model.load(tmp_path)
+    loaded = files.load(tmp_path)
 
     assert len(loaded.get_weights()) == 8
     for actual, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
@@ -126,9 +126,9 @@ def test_language_model_saved_and_loaded_has_equal_tensors(model, tmp_path, stat
 
 
 def test_language_model_saved_and_loaded_keeps_activation(tmp_path, states):
-    language_model.save(random_model(VOCABULARY, UNITS, 2, activation="relu"), tmp_path)
+    files.save(random_model(VOCABULARY, UNITS, 2, activation="relu"), tmp_path)
 
-    loaded = language_model.load(tmp_path)
+    loaded = files.load(tmp_path)
 
     final_states = to_numpy(loaded(TOKENS, states)[1][0])
     assert final_states.min() == 0
@@ -144,7 +144,7 @@ def test_language_model_config_round_trip_builds_the_same_architecture(model):
 
 def test_load_folder_without_model_raises_naming_it(tmp_path):
     with pytest.raises(ValueError, match=f"(?s)must hold a readable model.json.*{tmp_path.name}.*Run the trainer"):
-        language_model.load(tmp_path)
+        files.load(tmp_path)
 
 
 def test_language_model_mixed_bfloat16_gives_float32_logits():

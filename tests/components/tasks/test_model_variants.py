@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files, language_model
 from components.tasks.language_model import LanguageModel
 from custom_layers import SpectralRadius
 from pipeline.config import ModelConfig
@@ -205,9 +205,9 @@ def test_language_model_bad_argument_is_refused(arguments, error, text):
 def test_language_model_variant_saved_and_loaded_gives_the_same_numbers(name, tmp_path):
     model = variant(name, activation="relu", recurrent_initializer={"spectral_radius": 1.1}, **DROPOUT)
     states = random_states(model, BATCH)
-    language_model.save(model, tmp_path)
+    files.save(model, tmp_path)
 
-    loaded = language_model.load(tmp_path)
+    loaded = files.load(tmp_path)
 
     for weight, reference in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, reference)
@@ -219,11 +219,11 @@ def test_language_model_variant_saved_and_loaded_gives_the_same_numbers(name, tm
 
 def test_load_model_json_of_four_keys_is_the_plain_model(tmp_path):
     model = random_model(VOCABULARY, UNITS, 2)
-    language_model.save(model, tmp_path)
+    files.save(model, tmp_path)
     four = {"vocabulary_size": VOCABULARY, "units": UNITS, "layers": 2, "activation": "tanh"}
-    (tmp_path / language_model.ARCHITECTURE).write_text(json.dumps(four), encoding="utf-8")
+    (tmp_path / files.ARCHITECTURE).write_text(json.dumps(four), encoding="utf-8")
 
-    loaded = language_model.load(tmp_path)
+    loaded = files.load(tmp_path)
 
     for weight, reference in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, reference)

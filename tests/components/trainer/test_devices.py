@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files
 from components.trainer import replicas
 from components.trainer.backend.update import own_generator
 from components.trainer.checkpoints import decode
@@ -171,7 +171,7 @@ def test_train_on_two_devices_ends_as_on_one(folder, training):
         assert mine.keys() == one.keys()
         assert (mine["epoch"], mine["step"]) == (one["epoch"], one["step"])
         assert figures(mine) == pytest.approx(figures(one), rel=1e-5)
-    weights = [language_model.load(folder / each).get_weights() for each in (training, "whole-1")]
+    weights = [files.load(folder / each).get_weights() for each in (training, "whole-1")]
     for mine, one in zip(*weights, strict=True):
         np.testing.assert_allclose(mine, one, rtol=1e-5, atol=1e-5)
 

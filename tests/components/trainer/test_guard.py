@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files
 from components.tasks.language_model import LanguageModel
 from components.trainer.backend import TrainStep, Update
 from components.trainer.history import read
@@ -68,10 +68,10 @@ def test_step_not_finite_changes_nothing(cause, value):
         before = step.read()
         _, result = step(window, states, 0)
         after = step.read()
-        assert np.isfinite(float(result.nats))  # guard: it is the gradient alone
+        assert np.isfinite(float(result.loss))  # guard: it is the gradient alone
     else:
         before, after, _, result = take(model, window, states)
-        assert not np.isfinite(float(result.nats))
+        assert not np.isfinite(float(result.loss))
 
     assert not np.isfinite(float(result.gradient_norm))
     for old, new in zip(before, after, strict=True):
@@ -194,7 +194,7 @@ def test_train_fail_ends_at_the_first_bad_step_and_stores_no_model(corpus, tmp_p
     with pytest.raises(FloatingPointError, match=r"must be finite\. Received: nan nats.* at step 3 \(cause: loss\)"):
         run_training(corpus, tmp_path, "fail", {3, 5}, monkeypatch)
 
-    assert not (tmp_path / language_model.ARCHITECTURE).exists()
+    assert not (tmp_path / files.ARCHITECTURE).exists()
     assert {"step": 3, "event": {"cause": "loss", "action": "fail"}} in entries(tmp_path)
 
 
@@ -204,7 +204,7 @@ def test_train_skip_and_kick_go_on_and_log_each_bad_step(corpus, tmp_path, monke
     run_training(corpus, tmp_path, policy, {2, 3, 7}, monkeypatch)
 
     assert events(tmp_path) == [{"step": step, "cause": "loss", "action": policy} for step in (2, 3, 7)]
-    assert all(np.isfinite(weight).all() for weight in language_model.load(tmp_path).get_weights())
+    assert all(np.isfinite(weight).all() for weight in files.load(tmp_path).get_weights())
     assert [entry["nats"] for entry in entries(tmp_path) if "nats" in entry].count(None) == 0
 
 
@@ -281,4 +281,4 @@ def test_train_learning_rate_of_a_million_ends_as_the_policy_says(corpus, tmp_pa
     expected = {"fail": {"fail"}, "rollback": {"rollback", "fail"}}.get(policy, {"rollback", policy, "fail"})
     assert set(actions) == expected
     assert actions[-1] == "fail"
-    assert not (folder / language_model.ARCHITECTURE).exists()
+    assert not (folder / files.ARCHITECTURE).exists()

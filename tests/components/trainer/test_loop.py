@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files
 from components.tasks.likelihood import evaluate, scorer
 from components.trainer.corpus import Corpus
 from components.trainer.loop import train
@@ -99,7 +99,7 @@ def test_train_sgd_over_lanes_equals_numpy(tmp_path, batch_size):
     steps, evaluations = read_history(tmp_path)
     assert [evaluation["best"] for evaluation in evaluations] == [True, True]  # so the last weights are stored
     expected, nats = numpy_training(initial, NUMPY_DOCUMENTS, batch_size or LANES, 2, 0.3)
-    weights = language_model.load(tmp_path).get_weights()
+    weights = files.load(tmp_path).get_weights()
     for actual, reference in zip(weights, expected, strict=True):
         np.testing.assert_allclose(actual, reference, atol=5e-6)
     half = len(nats) // 2
@@ -173,9 +173,7 @@ def test_train_evaluating_less_often_gives_the_same_weights(trained, corpus, tmp
     )
 
     assert len(read_history(tmp_path)[1]) == 1
-    for once, twice in zip(
-        language_model.load(tmp_path).get_weights(), language_model.load(trained).get_weights(), strict=True
-    ):
+    for once, twice in zip(files.load(tmp_path).get_weights(), files.load(trained).get_weights(), strict=True):
         np.testing.assert_array_equal(once, twice)
 
 
@@ -188,7 +186,7 @@ def test_train_keeps_the_weights_of_the_best_epoch(tmp_path, getting_worse):
     best = int(np.argmin(bits))
     assert best < 3  # guard: the last epoch is not the best one
     assert [entry["best"] for entry in evaluations] == [bits[i] == min(bits[: i + 1]) for i in range(4)]
-    model = language_model.load(tmp_path)
+    model = files.load(tmp_path)
     likelihood = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states)
     stored = likelihood.metrics(corpus.eval_characters)
     assert stored["bits_per_char"] == pytest.approx(bits[best], rel=1e-5)
@@ -243,7 +241,7 @@ def test_train_ema_evaluates_and_keeps_the_averages(tmp_path, corpus):
     plain_steps, plain_evaluations = read_history(plain)
     for entry, other in zip(steps, plain_steps, strict=True):
         assert entry["nats"] == pytest.approx(other["nats"], rel=1e-5)
-    model = language_model.load(averaged)
+    model = files.load(averaged)
     likelihood = evaluate(corpus.eval_stream, VOCABULARY.end, scorer(model), model.initial_states)
     assert likelihood.nats == pytest.approx(evaluations[-1]["eval"]["nats"], rel=1e-5)
     assert abs(evaluations[-1]["eval"]["nats"] - plain_evaluations[-1]["eval"]["nats"]) > 1e-3
@@ -290,7 +288,7 @@ def test_train_whose_last_update_diverges_raises_and_stores_no_model(tmp_path):
     with pytest.raises(FloatingPointError, match="Received: nan nats on eval after epoch 1"):
         train(model, corpus, config(1, 1e30), tmp_path, tmp_path / "work")
 
-    assert not (tmp_path / language_model.ARCHITECTURE).exists()
+    assert not (tmp_path / files.ARCHITECTURE).exists()
 
 
 # ---- Seeds ----------------------------------------------------------------------------------------------------------
@@ -308,7 +306,7 @@ def test_trainer_stage_seed_decides_the_weights(tmp_path):
         inputs = {"transform_graph": tmp_path, "transformed_examples": tmp_path / "lanes"}
         stage.run(inputs, {"model": output}, tmp_path)
         stage.forget(tmp_path)
-        weights.append(language_model.load(output).get_weights())
+        weights.append(files.load(output).get_weights())
 
     first, again, other = weights
     assert first[0].shape == (len(VOCABULARY), UNITS)

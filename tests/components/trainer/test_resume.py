@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.tasks import language_model
+from components.tasks import files
 from components.tasks.language_model import LanguageModel
 from components.trainer import checkpoints, resume
 from components.trainer.checkpoints import decode
@@ -270,8 +270,8 @@ def test_train_done_before_with_the_same_settings_is_written_again(tmp_path, lan
 
     assert outcome.resumed_from_step == outcome.steps > 20
     assert series(tmp_path / "output") == series(uninterrupted / "output")
-    weights = language_model.load(tmp_path / "output").get_weights()
-    for ours, theirs in zip(weights, language_model.load(uninterrupted / "output").get_weights(), strict=True):
+    weights = files.load(tmp_path / "output").get_weights()
+    for ours, theirs in zip(weights, files.load(uninterrupted / "output").get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -81,8 +81,8 @@ def test_train_step_sgd_equals_numpy_back_propagation(layers):
     assert min(np.abs(gradient).max() for gradient in expected) > 1e-3  # guard: every variable has a gradient
     for state, reference in zip(carried, final_states, strict=True):
         np.testing.assert_allclose(to_numpy(state), reference, atol=2e-6)
-    assert float(result.nats) == pytest.approx(nats, rel=1e-5)
-    assert float(result.tokens) == window.weights.sum()
+    assert float(result.loss) == pytest.approx(nats, rel=1e-5)
+    assert float(result.count) == window.weights.sum()
     assert window.weights.sum() < window.weights.size
     assert float(result.gradient_norm) == pytest.approx(global_norm(expected), rel=1e-5)
 
@@ -217,7 +217,7 @@ def test_train_step_mixed_bfloat16_updates_float32_weights_near_the_exact_gradie
 
     assert {weight.dtype.name for weight in model.get_weights()} == {"float32"}
     assert 1e-5 < largest_difference(update, expected) < 2e-2
-    assert float(result.nats) > 0
+    assert float(result.loss) > 0
 
 
 def test_compile_inference_reads_the_weights_of_each_call():

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from components.tasks.language_model import window_nats
 from components.trainer.backend import TrainStep, Update
 from components.trainer.steps import ExampleSteps, LaneSteps
+from components.transform.examples import Examples
+from components.transform.manifest import FeatureInfo
 from components.transform.reader import LaneReader, Window
 from pipeline.trainer_config import LengthWarmupConfig
 from tests.testing import (
@@ -19,6 +20,7 @@ from tests.testing import (
     random_model,
     stream_of,
     to_numpy,
+    write_examples,
     write_lanes,
 )
 
@@ -196,52 +198,42 @@ def test_train_step_with_context_equals_central_differences():
         np.testing.assert_allclose(to_numpy(state), reference, atol=1e-6)
 
 
-def test_window_nats_with_context_is_the_loss_of_one_pass():
+def test_loss_with_context_is_the_loss_of_one_pass():
     model = random_model(VOCABULARY, 5, 2)
     tokens = np.random.default_rng(1).integers(0, VOCABULARY, (2, 8)).astype("int32")
     window = Window(tokens[:, :-1], tokens[:, 1:], tokens[:, :-1] == END, np.ones((2, 7), "float32"))
     states = [np.full((2, 5), 0.3, "float32")] * 2
 
-    whole, _ = window_nats(model, window, states)
-    parts, carried = window_nats(model, window, states, context=4)
+    whole = model.loss_of(window, states)
+    parts = model.loss_of(window, states, context=4)
 
-    assert float(parts) == pytest.approx(float(whole), rel=1e-5)
+    assert float(parts.total) == pytest.approx(float(whole.total), rel=1e-5)
     _, expected = forward(model.get_weights(), window.inputs[:, :3], states, window.reset[:, :3])
-    np.testing.assert_allclose(to_numpy(carried[1]), expected[1], atol=1e-6)
+    np.testing.assert_allclose(to_numpy(parts.states[1]), expected[1], atol=1e-6)
 
 
 # ---- Whole documents ------------------------------------------------------------------------------------------------
 
 
-class Examples:
-    """What ExampleSteps asks of an ExampleReader, over lists."""
-
-    def __init__(self, documents):
-        self.documents = documents
-        self.lengths = np.asarray([len(document) for document in documents])
-
-    def batch_count(self, batch_size):
-        return len(list(self.batches(batch_size, 0)))
-
-    def batches(self, batch_size, seed, first=0):
-        from components.transform.examples import Batch
-
-        order = np.random.default_rng(seed).permutation(len(self.documents))
-        groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        for group in groups[first:]:
-            lengths = np.asarray([len(self.documents[i]) for i in group], np.int32)
-            tokens = np.zeros((len(group), 15), np.int32)
-            for row, i in enumerate(group):
-                tokens[row, : lengths[row]] = self.documents[i]
-            yield Batch(tokens, lengths, group)
+WHOLE = [
+    np.random.default_rng(n).integers(1, VOCABULARY, length).tolist() for n, length in enumerate((9, 2, 9, 0, 9, 9))
+]
 
 
-def test_example_steps_each_document_is_read_whole_from_a_zero_state():
-    steps = ExampleSteps(Examples(DOCUMENTS), end=END, batch_size=3, seed=1)
-    read = []
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    rows = [{"tokens": document} for document in WHOLE]
+    features = {"tokens": FeatureInfo("tokens", "uint8", VOCABULARY)}
+    return Examples(write_examples(tmp_path_factory.mktemp("examples") / "x", features, {"train": rows}, 2), "train")
+
+
+def test_example_steps_each_document_is_read_whole_from_a_zero_state(examples):
+    steps = ExampleSteps(examples, end=END, batch_size=3, seed=1)
+    read, filling = [], 0
     for step in steps.read(1):
         assert step.fresh
-        assert step.window.inputs.shape == (3, 16)
+        assert step.window.inputs.shape[0] == 3
+        assert step.window.inputs.shape[1] in (2 + 1, 9 + 1)
         for inputs, targets, reset, weights in zip(*step.window, strict=True):
             length = int(weights.sum())
             assert weights[:length].all()
@@ -251,13 +243,17 @@ def test_example_steps_each_document_is_read_whole_from_a_zero_state():
                 assert targets[length - 1] == END
                 np.testing.assert_array_equal(inputs[1:length], targets[: length - 1])
                 read.append(inputs[1:length].tolist())
-    assert sorted(read) == sorted(DOCUMENTS)
-    assert steps.count(1) == 2
-    assert steps.total(3) == 6
+            else:
+                filling += 1
+    assert sorted(read) == sorted(WHOLE)
+    assert filling == 1 + 2  # two documents of at most two tokens, four of nine
+    assert steps.count(1) == 1 + 2
+    assert steps.total(3) == 3 * 3
+    assert steps.timesteps == 9 + 1
 
 
-def test_example_steps_order_is_that_of_the_epoch():
-    steps = ExampleSteps(Examples(DOCUMENTS), end=END, batch_size=1, seed=1)
+def test_example_steps_order_is_that_of_the_epoch(examples):
+    steps = ExampleSteps(examples, end=END, batch_size=1, seed=1)
     orders = [[step.window.inputs[0].tolist() for step in steps.read(epoch)] for epoch in range(1, 6)]
 
     assert [step.window.inputs[0].tolist() for step in steps.read(2)] == orders[1]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from components.tasks.language_model import window_nats
 from components.trainer.backend import TrainStep, Update, compile_gradient
 from components.trainer.probes import state_gradient, zero_probes
 from components.trainer.vanishing import penalty
@@ -142,8 +141,8 @@ def test_train_step_adds_the_penalty_to_the_gradient_of_w_alone(context):
     counted = float(np.prod(window.weights[:, context:].shape))
 
     def scaled(probes, *arrays):
-        nats, _ = window_nats(model, Window(*arrays[:4]), arrays[4], context, probes)
-        return nats / counted
+        loss = model.loss_of(Window(*arrays[:4]), arrays[4], context=context, probes=probes)
+        return loss.total / counted
 
     _, probe_gradients = compile_gradient(model, scaled)(zero_probes(model, 3, 7), *window, states)
     for layer, (offset, shift) in enumerate(probe_gradients):

@@ -117,6 +117,30 @@ def write_examples(folder: Path, splits: dict[str, Sequence[str]]) -> Path:
     return folder
 
 
+def write_features(folder: Path, features: dict[str, Any], splits: dict[str, Sequence[dict[str, Any]]]) -> Path:
+    """Writes the Examples artifact by hand.
+
+    Args:
+        features: The content of `features.json`.
+        splits: Split → documents: `text` and `array` where they have them, all else as their fields.
+    """
+    write_examples(folder, {split: [d.get("text", "") for d in documents] for split, documents in splits.items()})
+    (folder / "features.json").write_text(json.dumps(features), encoding="utf-8")
+    for split, documents in splits.items():
+        lines, raw, starts = "", b"", [0]
+        for i, document in enumerate(documents):
+            known = {name: value for name, value in document.items() if name not in ("text", "array")}
+            lines += json.dumps({"id": f"{split}-{i}"} | known) + "\n"
+            if "array" in features:
+                raw += np.asarray(document["array"], np.dtype(features["array"]["dtype"]).newbyteorder("<")).tobytes()
+                starts.append(len(raw))
+        (folder / f"Split-{split}" / "documents.jsonl").write_text(lines, encoding="utf-8")
+        if "array" in features:
+            (folder / f"Split-{split}" / "arrays.bin").write_bytes(raw)
+            np.save(folder / f"Split-{split}" / "arrays.npy", np.asarray(starts, np.int64))
+    return folder
+
+
 @dataclass(frozen=True)
 class Transformed:
     """The output folders of a Transform."""

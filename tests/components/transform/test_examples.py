@@ -1,129 +1,213 @@
-"""Ragged records: what is on disk against the naive tokens, and batches by length."""
+"""Readers of examples: records, and batches by length that hold every example once."""
 
-import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from components.documents import Documents
-from components.transform.examples import ExampleReader, ShardSpec, shard_specs, write_shard
-from components.transform.manifest import Manifest, SplitManifest
+from components.transform.examples import ExampleReader, Examples
+from components.transform.manifest import FeatureInfo
 from components.transform.reader import LaneReader
-from components.transform.tokenizers import IDENTITY, CharTokenizer
-from tests.components.transform.reference import Transformed, everything, parse_tfrecord, run_transform, write_examples
+from components.transform.stream import read_stream
+from tests.testing import stream_of, write_examples
 
-TOKENIZER = CharTokenizer(("end", "unk"), IDENTITY, "abé𝄞")
-IDS = {"a": 2, "b": 3, "é": 4, "𝄞": 5}
-TEXTS = ["", "ab" * 9, "é", "a𝄞b", "", "b" * 30, "ab", "xa"]
-
-
-def transformed(folder: Path, texts: Sequence[str] = TEXTS, **settings: str) -> Transformed:
-    examples = write_examples(folder / "examples", {"train": texts, "eval": ["ba?"]})
-    return run_transform(examples, folder, records="examples", **settings)
-
-
-def naive(text: str) -> list[int]:
-    return [IDS.get(character, 1) for character in text]
-
-
-@given(texts=st.lists(st.text("abé𝄞x", max_size=9), max_size=9), size=st.integers(1, 20))
-@example(texts=[], size=1)
-@example(texts=["", ""], size=3)
-@settings(deadline=None)
-def test_shards_hold_every_document_once_in_order(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    write_examples(folder, {"train": texts})
-    documents = Documents(folder / "Split-train")
-    specs = shard_specs("train", documents, size)
-    assert [spec.shards for spec in specs] == [len(specs)] * len(specs)
-    out = folder / "out" / "Split-train"
-    out.mkdir(parents=True)
-    written = sum(write_shard(spec, documents, TOKENIZER, out) for spec in specs)
-    records = [[*record] for path in sorted(out.glob("*.tfrecord")) for record in parse_tfrecord(path)]
-    assert records == [naive(text) for text in texts]
-    assert written == sum(map(len, records))
-
-    counts = SplitManifest.of_examples(len(texts), documents.characters, written, 0)
-    Manifest(6, 4, "uint8", {"train": counts}, "examples").save(folder / "out")
-    reader = ExampleReader(folder / "out", "train")
-    assert [reader.tokens(i).tolist() for i in reversed(range(len(reader)))] == records[::-1]
+FEATURES = {
+    "tokens": FeatureInfo("tokens", "uint16", 700),
+    "label": FeatureInfo("class", "uint8", 5),
+    "tags": FeatureInfo("classes", "uint8", 9),
+    "target": FeatureInfo("tokens", "uint8", 50),
+    "value": FeatureInfo("number", "float32"),
+    "array": FeatureInfo("array", "int16", shape=(None, 2, 3)),
+}
+RANDOM = np.random.default_rng(0)
+LENGTHS = [4, 0, 17, 3, 4, 9, 1, 30, 4, 9, 2]
+ROWS = [
+    {
+        "tokens": RANDOM.integers(1, 700, n),
+        "label": RANDOM.integers(5),
+        "tags": RANDOM.integers(1, 9, n),
+        "target": RANDOM.integers(1, 50, (3 * n) % 7),
+        "value": RANDOM.normal(),
+        "array": RANDOM.integers(-999, -1, ((2 * n) % 5, 2, 3)),
+    }
+    for n in LENGTHS
+]
 
 
-def test_shard_specs_depend_on_the_texts_bytes_alone(tmp_path: Path) -> None:
-    write_examples(tmp_path, {"train": ["aaaa", "é", "bb", "", "a"]})
-    specs = shard_specs("train", Documents(tmp_path / "Split-train"), 4)
-    assert specs == [ShardSpec("train", 0, 3, 0, 1), ShardSpec("train", 1, 3, 1, 3), ShardSpec("train", 2, 3, 3, 5)]
-    assert specs[2].file == "examples-00002-of-00003.tfrecord"
+def written(folder: Path, *names: str, shards: int = 3, **others: FeatureInfo) -> Path:
+    features = {name: FEATURES[name] for name in names} | others
+    rows = [{name: row[name] for name in features} for row in ROWS]
+    return write_examples(folder / "x", features, {"train": rows, "eval": rows[:2]}, shards)
 
 
-def test_stage_examples_are_the_documents_tokens_without_end(tmp_path: Path) -> None:
-    result = transformed(tmp_path)
-    reader = ExampleReader(result.examples, "train")
-    # a b x é 𝄞 are 3 … 7 behind <end>, <unk> and <pad>
-    ids = {"a": 3, "b": 4, "x": 5, "é": 6, "𝄞": 7}
-    assert [reader.tokens(i).tolist() for i in range(len(reader))] == [[ids[c] for c in text] for text in TEXTS]
-    assert ExampleReader(result.examples, "eval").tokens(0).tolist() == [4, 3, 1]
-    counts = Manifest.load(result.examples).splits
-    assert (counts["train"].tokens, counts["train"].lanes) == (sum(map(len, TEXTS)), 0)
-    assert (counts["eval"].unknown, counts["eval"].unknown_rate) == (1, pytest.approx(1 / 3))
-    lines = (result.examples / "Split-train" / "documents.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["id"] for line in lines] == [str(i) for i in range(len(TEXTS))]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("examples"), *FEATURES)
 
 
-def test_stage_shard_size_changes_no_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = transformed(tmp_path / "whole")
-    monkeypatch.setattr("components.transform.stage.SHARD_BYTES", 10)
-    small = transformed(tmp_path / "small")
-    assert len(everything(small.examples)) > len(everything(whole.examples))
-    readers = [ExampleReader(result.examples, "train") for result in (whole, small)]
-    assert [[r.tokens(i).tolist() for i in range(len(r))] for r in readers[:1]] == [
-        [r.tokens(i).tolist() for i in range(len(r))] for r in readers[1:]
-    ]
+@pytest.fixture(scope="module")
+def examples(folder: Path) -> Examples:
+    return Examples(folder, "train")
 
 
-@pytest.mark.parametrize(("batch_size", "buckets"), [(1, 1), (2, 3), (3, 8), (100, 2)])
-def test_batches_hold_every_example_once_in_a_bucket_that_fits(tmp_path: Path, batch_size: int, buckets: int) -> None:
-    reader = ExampleReader(transformed(tmp_path).examples, "train")
-    lengths = reader.buckets(buckets)
-    assert lengths[-1] == 30
-    seen: list[int] = []
-    for tokens, sizes, examples in reader.batches(batch_size, seed=1, buckets=buckets):
-        assert len(tokens) == len(sizes) == len(examples) <= batch_size
-        assert tokens.shape[1] in lengths
-        assert tokens.shape[1] == min(n for n in lengths if n >= max(sizes))
-        for row, size, example_ in zip(tokens, sizes, examples, strict=True):
-            np.testing.assert_array_equal(row, np.pad(reader.tokens(example_), (0, len(row) - size)))
-        seen += examples.tolist()
-    assert sorted(seen) == list(range(len(TEXTS)))
+# ---- One feature ----------------------------------------------------------------------------------------------------
 
 
-def test_batches_seed_decides_the_order_and_first_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    reader = ExampleReader(transformed(tmp_path).examples, "train")
-    orders = [[batch.examples.tolist() for batch in reader.batches(2, seed)] for seed in (1, 1, 2)]
-    assert orders[0] == orders[1] != orders[2]
-    assert [batch.examples.tolist() for batch in reader.batches(2, 1, first=3)] == orders[0][3:]
+@pytest.mark.parametrize("feature", FEATURES)
+def test_reader_gives_every_record_in_its_shape_and_type(folder: Path, feature: str) -> None:
+    reader = ExampleReader(folder, "train", feature)
+    assert len(reader) == len(ROWS)
+    for i in reversed(range(len(ROWS))):
+        numbers = reader.read(i)
+        assert (numbers.dtype, numbers.shape) == (FEATURES[feature].dtype, np.shape(ROWS[i][feature]))
+        np.testing.assert_array_equal(numbers, np.asarray(ROWS[i][feature]).astype(numbers.dtype))
+    scalar = FEATURES[feature].is_scalar
+    assert reader.lengths.tolist() == [1 if scalar else len(row[feature]) for row in ROWS]
 
 
-def test_batches_more_buckets_are_less_padding(tmp_path: Path) -> None:
-    reader = ExampleReader(transformed(tmp_path).examples, "train")
-    padding = [sum(b.tokens.size - b.lengths.sum() for b in reader.batches(2, 0, buckets=n)) for n in (1, 4)]
-    assert padding[0] > padding[1]
+def test_reader_scalars_are_all_at_once(folder: Path) -> None:
+    assert ExampleReader(folder, "train", "label").scalars().tolist() == [row["label"] for row in ROWS]
+    values = ExampleReader(folder, "train", "value").scalars()
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, np.asarray([row["value"] for row in ROWS], np.float32))
 
 
-def test_readers_refuse_each_others_records(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must be given lanes\. Received: .* with examples\. Set transform\.records="):
-        LaneReader(transformed(tmp_path).examples, "train", 0)
+def test_reader_scalars_of_a_ragged_feature_are_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"must have one number an example\. Received: kind='classes'"):
+        ExampleReader(folder, "train", "tags").scalars()
+
+
+def test_reader_unknown_feature_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"must be one of tokens, label, .* Received: feature='tokenz'"):
+        ExampleReader(folder, "train", "tokenz")
 
 
 def test_reader_shard_of_another_length_is_refused(tmp_path: Path) -> None:
-    result = transformed(tmp_path)
-    (path,) = (result.examples / "Split-train").glob("*.tfrecord")
+    folder = written(tmp_path, "tokens", shards=1)
+    (path,) = (folder / "Split-train").glob("*.tfrecord")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"must be as long as its index says.*damaged"):
-        ExampleReader(result.examples, "train")
+        ExampleReader(folder, "train")
+
+
+def test_readers_refuse_each_others_records(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"must be given lanes\. Received: .* with examples\. Set transform\.records="):
+        LaneReader(folder, "train", 0)
+
+
+def test_read_stream_is_the_examples_with_end_around_them(folder: Path) -> None:
+    documents = [row["tokens"].tolist() for row in ROWS]
+    np.testing.assert_array_equal(read_stream(folder, "train", 0), stream_of(documents, 0))
+
+
+# ---- Batches of all features ----------------------------------------------------------------------------------------
+
+
+def test_examples_lengths_and_fields(examples: Examples) -> None:
+    assert len(examples) == len(ROWS)
+    assert examples.features == FEATURES
+    assert examples.lengths("tokens").tolist() == LENGTHS
+    assert [fields["id"] for fields in examples.fields()] == [f"train-{i}" for i in range(len(ROWS))]
+
+
+Batches = Callable[[Examples, int, int], list]
+WAYS: dict[str, Batches] = {
+    "batches": lambda examples, size, buckets: [*examples.batches(size, seed=1, buckets=buckets)],
+    "in_order": lambda examples, size, buckets: [*examples.in_order(size, buckets)],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("batch_size", "buckets"), [(1, 1), (2, 3), (3, 8), (100, 2)])
+def test_batches_hold_every_example_once_padded_to_its_bucket(
+    examples: Examples, way: str, batch_size: int, buckets: int
+) -> None:
+    batches = WAYS[way](examples, batch_size, buckets)
+    borders = examples.buckets(buckets)
+    assert borders[-1] == max(LENGTHS)
+    seen: list[int] = []
+    for features, lengths, weights, numbers in batches:
+        real = numbers >= 0
+        assert len(weights) == len(numbers) == batch_size
+        assert {name: len(column) for name, column in features.items()} == dict.fromkeys(FEATURES, batch_size)
+        np.testing.assert_array_equal(weights, real.astype(np.float32))
+        longest = max(LENGTHS[i] for i in numbers[real])
+        assert features["tokens"].shape[1] == min(n for n in borders if n >= longest)
+        for row, i in enumerate(numbers.tolist()):
+            for name, column in features.items():
+                expected = np.zeros_like(column[row])
+                if i >= 0 and name in lengths:
+                    assert lengths[name][row] == len(ROWS[i][name])
+                    expected[: lengths[name][row]] = ROWS[i][name]
+                elif i >= 0:
+                    expected = np.asarray(ROWS[i][name], column.dtype)
+                np.testing.assert_array_equal(column[row], expected)
+        assert {name: column[~real].tolist() for name, column in lengths.items()} == dict.fromkeys(
+            ("tokens", "tags", "target", "array"), [0] * int((~real).sum())
+        )
+        seen += numbers[real].tolist()
+    assert sorted(seen) == list(range(len(ROWS)))
+    assert len(batches) == examples.batch_count(batch_size, buckets)
+
+
+def test_batches_have_one_type_each_and_one_shape_a_bucket(examples: Examples) -> None:
+    batches = [*examples.batches(2, seed=1, buckets=3)]
+    types = {name: column.dtype.name for name, column in batches[0].features.items()}
+    integers = dict.fromkeys(("tokens", "label", "tags", "target"), "int32")
+    assert types == integers | {"value": "float32", "array": "int16"}
+    assert {array.dtype.name for array in batches[0].lengths.values()} == {"int32"}
+    assert (batches[0].weights.dtype.name, batches[0].examples.dtype.name) == ("float32", "int64")
+    shapes = {tuple(sorted((n, c.shape) for n, c in batch.features.items())) for batch in batches}
+    assert len(shapes) == 3 < len(batches)
+
+
+def test_batches_seed_decides_the_order_and_first_goes_on_where_it_stopped(examples: Examples) -> None:
+    orders = [[batch.examples.tolist() for batch in examples.batches(2, seed)] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert [batch.examples.tolist() for batch in examples.batches(2, 1, first=3)] == orders[0][3:]
+
+
+def test_batches_more_buckets_are_less_padding(examples: Examples) -> None:
+    padding = [sum((b.features["tokens"] == 0).sum() for b in examples.batches(1, 0, buckets=n)) for n in (1, 4)]
+    assert padding[0] > padding[1] > 0
+
+
+def test_in_order_is_by_bucket_then_by_number(examples: Examples) -> None:
+    batches = [*examples.in_order(4, buckets=2)]
+    # The median of the lengths is 4: seven examples up to it, four above.
+    assert [batch.examples.tolist() for batch in batches] == [[0, 1, 3, 4], [6, 8, 10, -1], [2, 5, 7, 9]]
+
+
+def test_batches_without_tokens_are_bucketed_by_a_ragged_array(tmp_path: Path) -> None:
+    examples = Examples(written(tmp_path, "label", "array"), "train")
+    lengths = [len(row["array"]) for row in ROWS]
+    assert examples.buckets(2) == [sorted(max(n, 1) for n in lengths)[5], max(lengths)]
+    (first, *_) = examples.in_order(3, buckets=2)
+    assert first.features["array"].shape == (3, examples.buckets(2)[0], 2, 3)
+    assert set(first.lengths) == {"array"}
+
+
+def test_batches_without_a_ragged_input_have_one_bucket(tmp_path: Path) -> None:
+    images = [RANDOM.integers(0, 256, (2, 3, 1)) for _ in ROWS]
+    rows = [{"array": image, "target": row["target"]} for image, row in zip(images, ROWS, strict=True)]
+    features = {"array": FeatureInfo("array", "uint8", shape=(2, 3, 1)), "target": FEATURES["target"]}
+    examples = Examples(write_examples(tmp_path / "x", features, {"train": rows}), "train")
+    batches = [*examples.batches(4, seed=3)]
+    assert len(batches) == examples.batch_count(4) == math.ceil(len(ROWS) / 4)
+    longest = max(len(row["target"]) for row in ROWS)
+    for batch in batches:
+        assert batch.features["array"].shape == (4, 2, 3, 1)
+        assert batch.features["array"].dtype == np.uint8
+        assert batch.features["target"].shape == (4, longest)
+        assert set(batch.lengths) == {"target"}
+        for row, i in enumerate(batch.examples):
+            expected = images[i] if i >= 0 else np.zeros((2, 3, 1))
+            np.testing.assert_array_equal(batch.features["array"][row], expected)
+
+
+def test_examples_of_an_empty_split_have_no_batch(tmp_path: Path) -> None:
+    examples = Examples(write_examples(tmp_path / "x", FEATURES, {"train": []}), "train")
+    assert (len(examples), examples.batch_count(2)) == (0, 0)
+    assert [*examples.batches(2, 0)] == [*examples.in_order(2)] == []

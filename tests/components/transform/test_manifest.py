@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.transform.lanes import SplitLayout
-from components.transform.manifest import Manifest, SplitManifest
+from components.transform.manifest import FeatureInfo, Manifest, SplitManifest
 
 LAYOUT = SplitLayout(predictions=23, lanes=3, window_length=4)
 MANIFEST = Manifest(9, 4, "uint8", {"train": SplitManifest.of(LAYOUT, documents=2, characters=21, unknown=3)})
@@ -24,6 +24,7 @@ def test_manifest_file_says_every_count(tmp_path: Path) -> None:
         "window_length": 4,
         "dtype": "uint8",
         "records": "lanes",
+        "features": {},
         "splits": {
             "train": {
                 "documents": 2,
@@ -38,6 +39,22 @@ def test_manifest_file_says_every_count(tmp_path: Path) -> None:
                 "dropped_tail": 0,
             }
         },
+    }
+
+
+def test_manifest_features_saved_and_loaded_are_equal(tmp_path: Path) -> None:
+    features = {
+        "tokens": FeatureInfo("tokens", "uint16", 300),
+        "value": FeatureInfo("number", "float32"),
+        "array": FeatureInfo("array", "uint8", shape=(None, 12)),
+    }
+    manifest = Manifest(300, 4, "uint16", {}, "examples", features)
+    manifest.save(tmp_path)
+    assert Manifest.load(tmp_path) == manifest
+    assert json.loads((tmp_path / "manifest.json").read_text("utf-8"))["features"] == {
+        "tokens": {"kind": "tokens", "dtype": "uint16", "size": 300},
+        "value": {"kind": "number", "dtype": "float32"},
+        "array": {"kind": "array", "dtype": "uint8", "shape": [None, 12]},
     }
 
 

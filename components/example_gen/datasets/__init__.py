@@ -1,0 +1,1 @@
+"""Data sets that the pipeline knows: one module each, behind one interface, listed in the registry."""

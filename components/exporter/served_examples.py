@@ -1,0 +1,135 @@
+"""The signature of a served model of examples: raw text, numbers or a class in, classes, text or numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.exporter.pieces import token_table
+from components.exporter.text import GraphTokenizer
+from components.tasks.example_task import ExampleModel, Spec
+from components.tasks.generating import GeneratingModel
+from components.transform.graph import TARGET
+
+# A search for more hypotheses than this is cut down to it: shapes are fixed when the graph is made.
+WIDEST_BEAM = 8
+
+
+class ServedExamples(tf.Module):
+    """A model of examples, with what turns requests into features and predictions into answers.
+
+    Args:
+        model: The model.
+        graph: The `TransformGraph` that its features were made by.
+        spec: Of the data that it was built for.
+    """
+
+    def __init__(self, model: ExampleModel, graph: Path, spec: Spec) -> None:
+        super().__init__()
+        self._model, self._spec = model, spec
+        (self._source,) = model.input_names(list(spec.features))
+        self._tokenizer = GraphTokenizer(graph) if self._source == "tokens" else None
+        self._target: GraphTokenizer | None = None
+        if isinstance(model, GeneratingModel):
+            self._target = GraphTokenizer(graph / TARGET, "target_")
+        self._labels: Any = None
+        if self._source == "label":
+            names = [name.encode() for name in spec.classes["label"]]
+            self._labels = token_table(names, range(len(names)), -1)
+
+    def signatures(self) -> dict[str, Any]:
+        """The function under its names: `serving_default` and the task's own."""
+        serve = self._traceable()
+        return {"serving_default": serve, self._model.signature: serve}
+
+    def _traceable(self) -> Any:
+        """`serve` as a function of the request's own inputs, in a fixed order, with the default of the beam's width."""
+        specs = self._specs()
+        if not isinstance(self._model, GeneratingModel):
+            return tf.function(self.serve).get_concrete_function(**specs)
+        # A default is kept by an input signature alone, and only as a tensor.
+        greedy = tf.constant([1])
+        beam = tf.TensorSpec([None], tf.int32, "beam_width")
+        if list(specs) == ["text"]:
+
+            def from_text(text: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
+                return self.serve(text=text, beam_width=beam_width)
+
+            return tf.function(from_text, [specs["text"], beam])
+        if list(specs) == ["label"]:
+
+            def from_label(label: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
+                return self.serve(label=label, beam_width=beam_width)
+
+            return tf.function(from_label, [specs["label"], beam])
+        if list(specs) == ["array"]:
+
+            def from_array(array: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
+                return self.serve(array=array, beam_width=beam_width)
+
+            return tf.function(from_array, [specs["array"], beam])
+
+        def from_series(array: tf.Tensor, lengths: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
+            return self.serve(array=array, lengths=lengths, beam_width=beam_width)
+
+        return tf.function(from_series, [specs["array"], specs["lengths"], beam])
+
+    def _specs(self) -> dict[str, tf.TensorSpec]:
+        if self._source == "tokens":
+            return {"text": tf.TensorSpec([None], tf.string, "text")}
+        if self._source == "label":
+            return {"label": tf.TensorSpec([None], tf.string, "label")}
+        info = self._spec.features[self._source]
+        specs = {"array": tf.TensorSpec([None, *(info.shape or ())], tf.dtypes.as_dtype(info.dtype), "array")}
+        if info.is_ragged:
+            specs["lengths"] = tf.TensorSpec([None], tf.int32, "lengths")
+        return specs
+
+    def serve(self, **request: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers a batch of requests; a row's answer depends on nothing of the other rows."""
+        features: dict[str, Any] = {}
+        lengths: dict[str, Any] = {}
+        if self._tokenizer is not None:
+            ids = self._tokenizer.encode(request["text"])
+            lengths["tokens"] = tf.cast(ids.row_lengths(), tf.int32)
+            rows = ids.to_tensor(0)
+            # At least one timestep, of padding: a recurrence has no result of none.
+            features["tokens"] = tf.pad(rows, [[0, 0], [0, tf.maximum(1 - tf.shape(rows)[1], 0)]])
+        elif self._labels is not None:
+            # A class that is not known is the vector of none: one-hot of -1 is zero.
+            features["label"] = self._labels.lookup(request["label"])
+        else:
+            features["array"] = request["array"]
+            if "lengths" in request:
+                lengths["array"] = request["lengths"]
+        if self._target is not None:
+            return self._written(features, lengths, request["beam_width"])
+        return self._named(self._model.predict_batch(features, lengths), lengths.get(self._source))
+
+    def _written(self, features: Any, lengths: Any, beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
+        model, target = self._model, self._target
+        batch = tf.shape(features[self._source])[0]
+        active = tf.broadcast_to(beam_width, [batch])
+
+        def search(width: int) -> dict[str, Any]:
+            return model.predict_batch(features, lengths, width=width, active_width=active)  # type: ignore[call-arg]
+
+        # Most requests are greedy, which costs an eighth of the widest search.
+        predicted = tf.cond(tf.reduce_max(active) > 1, lambda: search(WIDEST_BEAM), lambda: search(1))
+        text = target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])  # type: ignore[union-attr]
+        return {"text": text, "log_prob": predicted["log_prob"], "finished": predicted["finished"]}
+
+    def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:
+        answers = dict(predicted)
+        for name, feature in self._model.outputs.items():
+            if feature not in self._spec.classes:
+                continue
+            answers["classes"] = classes = tf.constant(list(self._spec.classes[feature]))
+            answers[name] = tf.gather(classes, predicted[name])
+            if feature == "tags" and lengths is not None:
+                steps = tf.range(tf.shape(answers[name])[1])
+                answers[name] = tf.where(steps[None] < lengths[:, None], answers[name], "")
+        return answers

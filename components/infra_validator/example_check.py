@@ -1,0 +1,78 @@
+"""Uses the SavedModel of a task of examples as a client would: requests made up from its own signature.
+
+Imports TensorFlow and nothing of this project, as a server would.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_TEXTS = ["a word or two", "", "\U0010ffff ~ 1", "a"]
+_LENGTH = 5  # of what the signature leaves open
+_TOLERANCE = 1e-5
+
+
+def requests(signature: Any) -> dict[str, np.ndarray]:
+    """Four rows for each input of a signature: different texts, numbers and lengths."""
+    random = np.random.default_rng(0)
+    made: dict[str, np.ndarray] = {}
+    for name, spec in signature.structured_input_signature[1].items():
+        shape = [len(_TEXTS), *(_LENGTH if size is None else size for size in spec.shape.as_list()[1:])]
+        if spec.dtype == tf.string:
+            made[name] = np.asarray(_TEXTS, object)
+        elif name == "lengths":
+            made[name] = np.asarray([_LENGTH, 1, _LENGTH - 1, 2], np.int32)
+        elif spec.dtype.is_integer:
+            made[name] = random.integers(0, 100, shape).astype(spec.dtype.as_numpy_dtype)
+        else:
+            made[name] = random.normal(size=shape).astype(spec.dtype.as_numpy_dtype)
+    return made
+
+
+def call(signature: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Answers as arrays."""
+    return {name: value.numpy() for name, value in signature(**{k: tf.constant(v) for k, v in rows.items()}).items()}
+
+
+def wrong_answers(signature: Any) -> tuple[list[str], str]:
+    """A sentence for each thing about a signature's answers that is not as it should be; and the answers as text.
+
+    They are to be finite, the same when asked again, and a row's the same without its batch mates.
+    """
+    rows = requests(signature)
+    answers, again = call(signature, rows), call(signature, rows)
+    reasons = []
+    for name, value in answers.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            reasons.append(f"{name} must be finite; it is not for rows {_rows(~np.isfinite(value))}.")
+        if not _same(value, again[name]):
+            reasons.append(f"{name} must be the same for the same request; two calls differ.")
+    for row in range(len(_TEXTS)):
+        alone = call(signature, {name: value[row : row + 1] for name, value in rows.items()})
+        for name, value in answers.items():
+            # What is no answer of a row, such as the names of the classes, has no row of it.
+            if (
+                len(value) == len(_TEXTS)
+                and len(alone[name]) == 1
+                and not _same(_begin(value[row], alone[name][0]), alone[name][0])
+            ):
+                reasons.append(f"{name} of row {row} must not depend on the rows beside it; alone it differs.")
+    shown = "\n".join(f"{name}: {value.tolist()}" for name, value in answers.items() if value.dtype.kind == "O")
+    return reasons, shown
+
+
+def _begin(value: Any, alone: Any) -> Any:
+    """As many timesteps of a row as it has alone: others of the batch may be longer."""
+    return value[: len(alone)] if np.ndim(alone) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape:
+        return False
+    return np.allclose(one, other, atol=_TOLERANCE) if one.dtype.kind == "f" else bool((one == other).all())
+
+
+def _rows(bad: np.ndarray) -> list[int]:
+    return sorted({int(row) for row in np.argwhere(bad)[:, 0]})

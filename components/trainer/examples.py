@@ -1,0 +1,122 @@
+"""What a model of examples is trained and evaluated on, from what Transform wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras import ops
+
+from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
+from components.trainer.backend import compile_inference
+from components.trainer.steps import Step, Steps, epoch_seed
+from components.transform.examples import Examples
+from pipeline.trainer_config import TrainerConfig
+
+BATCH_SIZE = 64
+
+
+class TaskSteps:
+    """Full back-propagation through time: batches of examples of about one length, each read from zero states.
+
+    Args:
+        examples: Of the train split.
+        names: Features that the model reads and learns.
+        batch_size: Examples of a step; rows of weight 0 fill up the last batch of a length.
+        seed: Decides the order, another one each epoch.
+    """
+
+    context = 0
+
+    def __init__(self, examples: Examples, names: list[str], batch_size: int, seed: int) -> None:
+        self.batch_size = batch_size
+        self._examples, self._names, self._seed = examples, names, seed
+        self.timesteps = max(int(examples.lengths(name).max()) for name in names)
+        self.whole_epoch = examples.batch_count(batch_size)
+
+    def count(self, epoch: int) -> int:
+        return self.whole_epoch
+
+    def total(self, epochs: int) -> int:
+        return epochs * self.whole_epoch
+
+    def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        for batch in self._examples.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
+            yield Step(ExampleInputs.of(batch, self._names), fresh=True)
+
+
+@dataclass(frozen=True)
+class ExampleData:
+    """What is trained and evaluated on.
+
+    Attributes:
+        train: Steps over the train split.
+        held_out: The eval split.
+        names: Features that the model reads and learns.
+        spec: Of the data.
+    """
+
+    train: Steps
+    held_out: Examples
+    names: list[str]
+    spec: Spec
+
+    @classmethod
+    def read(cls, graph: Path, examples: Path, model: type[ExampleModel], config: TrainerConfig) -> ExampleData:
+        """Opens the examples of a folder.
+
+        Args:
+            graph: A `TransformGraph`.
+            examples: `TransformedExamples` of it.
+            model: What is to be trained.
+            config: How the train split is divided into steps.
+        """
+        split = Examples(examples, "train")
+        longest = {name: int(split.lengths(name).max()) for name in split.features}
+        spec = dataclasses.replace(Spec.read(graph), longest=longest)
+        names = model.names_in(list(spec.features))
+        train = TaskSteps(split, names, config.batch_size or BATCH_SIZE, config.seed)
+        return cls(train, Examples(examples, "eval"), names, spec)
+
+    def objective(self, model: ExampleModel) -> ExampleObjective:
+        """Judges `model` on this data."""
+        return ExampleObjective(model, self)
+
+
+class ExampleObjective:
+    """Judges a model of examples by its loss: see `components.trainer.objective.Objective`."""
+
+    goal = "loss"
+
+    def __init__(self, model: ExampleModel, data: ExampleData) -> None:
+        self._data = data
+
+        def loss(batch: ExampleInputs) -> tuple[Any, Any]:
+            total, count, *_ = model.loss_of(batch, training=False)
+            return total, count
+
+        self._loss = compile_inference(model, loss)
+
+    def figures(self, loss: float) -> dict[str, float]:
+        return {"loss": loss}
+
+    def evaluate(self) -> Mapping[str, float]:
+        total = count = 0.0
+        for batch in self._data.held_out.in_order(self._data.train.batch_size):
+            sums = self._loss(ExampleInputs.of(batch, self._data.names))
+            total, count = (
+                before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True)
+            )
+        return {"loss": total / count, "count": int(count)}
+
+    def describe(self, metrics: Mapping[str, float]) -> str:
+        return f"loss {metrics['loss']:.4f}"
+
+    def sample(self, epoch: int) -> str:
+        return ""
+
+    def measure(self) -> None:
+        return None

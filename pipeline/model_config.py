@@ -1,0 +1,107 @@
+"""The configuration's section `model`: every key, with its default, its range and what it means."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+from pydantic import Field, PositiveInt
+
+from pipeline.section import Section
+
+
+class DropoutConfig(Section):
+    """Shares of the values that training sets to 0, dividing what is left by 1 - share.
+
+    input: Of what each recurrent layer reads, drawn anew at each timestep (Zaremba et al. 2014).
+    recurrent: Of h_{t-1} where it meets W, one draw for a whole window (Gal and Ghahramani 2016).
+    output: Of what the readout reads, drawn anew at each timestep.
+    """
+
+    input: float = Field(default=0.0, ge=0, lt=1)
+    recurrent: float = Field(default=0.0, ge=0, lt=1)
+    output: float = Field(default=0.0, ge=0, lt=1)
+
+
+class SpectralRadiusConfig(Section):
+    """spectral_radius: Largest modulus of an eigenvalue of a random W."""
+
+    spectral_radius: float = Field(gt=0)
+
+
+class ModelConfig(Section):
+    """The network: `layers` VanillaRNN layers of `units`, then a readout.
+
+    embedding: Width of a table that tokens are looked up in; null reads them one-hot.
+    tied: The readout is the transposed table, o_t = h_t Eᵀ + c (Press and Wolf 2017); needs embedding = units.
+    skip_connections: Each layer after the first reads x_t, too, beside the output of the layer below (Graves 2013).
+    recurrent_initializer: W at first: `orthogonal`; `identity`, for the activation relu (Le et al. 2015); or
+        {spectral_radius: r}, random with that largest modulus of an eigenvalue (Jaeger 2001).
+    dropout: What training leaves out; evaluation, sampling and the exported model use everything.
+
+    For the tasks that read whole examples:
+
+    encoder: `rnn`; or what it is compared with: `mean`, a network on the mean of the inputs' vectors; `concatenate`,
+        one on all of them behind each other, up to the longest example of train; `positions`, the same one at each
+        position.
+    bidirectional: Each layer reads the example from its end, too, with other weights.
+    pooling: What of the encoder's outputs is read for the whole example: the `last`, their `mean`, their `max`.
+    image: What makes a vector of an image: `cnn`, a small convolutional network, or `linear`.
+    context: Where the decoder of seq2seq and captioning gets the context C: as its `initial` state, at `every` step,
+        or `both`.
+    stop: What ends a text: the symbol `<end>`; an output that says at each step whether it was the last (`stop_head`);
+        a length predicted from C (`length_head`). The last two are for seq2seq and captioning.
+    """
+
+    task: Literal["language_model", "classification", "tagging", "seq2seq", "captioning", "regression_sequence"] = (
+        "language_model"
+    )
+    units: PositiveInt = 256
+    layers: PositiveInt = 2
+    activation: Literal["tanh", "relu", "sigmoid", "linear"] = "tanh"
+    stop: Literal["end_token", "stop_head", "length_head"] = "end_token"
+    embedding: PositiveInt | None = None
+    tied: bool = False
+    skip_connections: bool = False
+    recurrent_initializer: Literal["orthogonal", "identity"] | SpectralRadiusConfig = Field(
+        default="orthogonal", description="'orthogonal', 'identity' or {spectral_radius: NUMBER above 0}"
+    )
+    dropout: DropoutConfig = DropoutConfig()
+    encoder: Literal["rnn", "mean", "concatenate", "positions"] = "rnn"
+    bidirectional: bool = False
+    pooling: Literal["last", "mean", "max"] = "last"
+    image: Literal["cnn", "linear"] = "cnn"
+    context: Literal["initial", "every", "both"] = "both"
+
+    @pydantic.model_validator(mode="after")
+    def _keys_fit_the_task(self) -> ModelConfig:
+        only_language = ("tied", "skip_connections")
+        only_examples = ("encoder", "bidirectional", "pooling", "image", "context", "stop")
+        is_language = self.task == "language_model"
+        for key in only_examples if is_language else only_language:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                others = "tasks that read whole examples" if is_language else "the task language_model"
+                raise ValueError(f"{key} is for {others}, not for {self.task}. Leave it out")
+        if self.task == "tagging" and self.encoder not in ("rnn", "positions"):
+            raise ValueError(
+                f"tagging needs an encoder that keeps positions, rnn or positions; received {self.encoder}"
+            )
+        for key in ("context", "stop"):
+            if (
+                self.task not in ("seq2seq", "captioning")
+                and getattr(self, key) != type(self).model_fields[key].default
+            ):
+                raise ValueError(f"{key} is for seq2seq and captioning, not for {self.task}. Leave it out")
+        if self.bidirectional and self.encoder != "rnn":
+            raise ValueError(f"bidirectional is for the encoder rnn; received {self.encoder}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _table_fits_the_readout(self) -> ModelConfig:
+        if self.tied and self.embedding != self.units:
+            width = "null" if self.embedding is None else self.embedding
+            raise ValueError(
+                f"tied reads out with the transposed table, so embedding must equal units={self.units}; here it is "
+                f"{width}. Set both alike, or tied to false"
+            )
+        return self

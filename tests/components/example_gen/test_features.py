@@ -1,0 +1,208 @@
+"""Features of records besides text: labels, tags, targets, numbers and arrays, and what is wrong with them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.documents import Documents, Feature, read_features
+from components.example_gen.features import check_references, check_tags, to_array, to_class, to_classes, to_number
+from components.example_gen.parsed import RecordError
+from components.example_gen.records import to_document
+from pipeline.config import ExampleGenConfig, FieldsConfig
+from tests.components.example_gen.corpora import bad_records, documents, fields, generate, stage
+
+ALL = FieldsConfig(text="body", label="kind", tags="pos", target="answer", value="stars", array="signal")
+RECORD = {
+    "body": "a b",
+    "kind": 3,
+    "pos": ["X", "Y"],
+    "answer": "é",
+    "stars": 2,
+    "signal": [[1, 2], [3, 4.5], [5, 6]],
+    "label": "own",
+    "more": True,
+}
+
+
+def test_to_document_of_all_features() -> None:
+    document = to_document(RECORD, ALL, 1, 0)
+    assert document.raw == b"a b"
+    assert json.loads(document.line) == {
+        "label": "3",
+        "tags": ["X", "Y"],
+        "target": "é",
+        "value": 2.0,
+        "source_label": "own",  # the record's own field of that name
+        "more": True,
+    }
+    assert document.array is not None
+    assert document.array.dtype == np.float32
+    assert document.array.tolist() == [[1, 2], [3, 4.5], [5, 6]]
+
+
+def test_to_document_one_field_as_two_features() -> None:
+    document = to_document({"name": "Ada"}, FieldsConfig(text="name", target="name"), 1, 0)
+    assert (document.raw, json.loads(document.line)) == (b"Ada", {"target": "Ada"})
+
+
+def test_to_document_nested_fields() -> None:
+    record = {"translation": {"en": "yes", "fr": "oui"}}
+    document = to_document(record, FieldsConfig(text="translation.en", target="translation.fr"), 1, 0)
+    assert (document.raw, json.loads(document.line)) == (b"yes", {"target": "oui", "translation": {}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kind": None}, "a class must be"),
+        ({"kind": 1.5}, "a class must be"),
+        ({"kind": "two\nlines"}, "a class must be"),
+        ({"kind": ""}, "a class must be"),
+        ({"pos": ["X"]}, "each word must have a tag"),
+        ({"pos": []}, "tags must be a list"),
+        ({"pos": 7}, "tags must be a list"),
+        ({"body": "a  b"}, "parted by single blanks"),
+        ({"body": "a\tb"}, "parted by single blanks"),
+        ({"answer": 7}, "a target must be text"),
+        ({"stars": "many"}, "a value must be a finite number"),
+        ({"stars": True}, "a value must be a finite number"),
+        ({"stars": float("inf")}, "a value must be a finite number"),
+        ({"signal": [[1], [2, 3]]}, "one length on each axis"),
+        ({"signal": [["a"]]}, "lists of numbers"),
+        ({"signal": []}, "lists of numbers"),
+        ({"signal": 5}, "two to four axes"),
+        ({"signal": [[1e300]]}, "must be finite"),
+        ({"signal": [[True]]}, "lists of numbers"),
+        ({"references": ["other"]}, "the target among them"),
+        ({"references": "é"}, "a list of texts"),
+        ({"source_label": 1}, "both the fields 'label' and 'source_label'"),
+    ],
+)
+def test_to_document_of_a_bad_feature_is_refused(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        to_document(RECORD | changed, ALL, 1, 0)
+    assert said in f"{caught.value.rule}: {caught.value.reason}"
+
+
+@pytest.mark.parametrize("feature", ["kind", "pos", "answer", "stars", "signal"])
+def test_to_document_without_a_feature_is_refused(feature: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        to_document({name: value for name, value in RECORD.items() if name != feature}, ALL, 1, 0)
+    assert f"the field {feature!r}" in caught.value.rule
+
+
+def test_values_of_tables_are_text() -> None:
+    assert to_number("2.5") == 2.5
+    assert to_classes("DET NOUN") == ["DET", "NOUN"]
+    assert to_class(True) == "true"
+    assert to_array("[1, 2, 3]").tolist() == [[1], [2], [3]]
+
+
+def test_to_array_keeps_the_dtype_of_arrays() -> None:
+    assert to_array(np.zeros((2, 3, 1), np.uint8)).dtype == np.uint8
+    assert to_array(np.ones((2, 3), bool)).dtype == np.uint8
+
+
+def test_check_tags_without_text_are_of_rows() -> None:
+    check_tags(["a", "b"], None, np.zeros((2, 5)))
+    with pytest.raises(RecordError, match="3 rows and 2 tags"):
+        check_tags(["a", "b"], None, np.zeros((3, 5)))
+
+
+def test_check_references_with_the_target_among_them() -> None:
+    check_references(["a", "b"], "b")
+
+
+def write_lines(path: Path, records: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+SERIES = [{"x": [[i, 0.5]] * (i % 3 + 1), "y": "ab"[i % 2]} for i in range(40)]
+FIELDS = {"text": None, "array": "x", "label": "y"}
+
+
+def test_arrays_of_json_lines_of_varying_length(tmp_path: Path) -> None:
+    source = f"jsonl:{write_lines(tmp_path / 'a.jsonl', SERIES)}"
+    examples = generate(tmp_path / "out", source, {}, fields=FIELDS)
+    features = read_features(examples)
+    assert features == {"label": Feature("class"), "array": Feature("array", "float32", (None, 2))}
+    # Shares are of documents: 5 % of 40 is 2.
+    splits = Documents.splits(examples)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 36, "eval": 2, "test": 2}
+    found = {}
+    for name, split in splits.items():
+        for number, known in enumerate(fields(examples, name)):
+            found[known["id"]] = (known["label"], split.array(number, features["array"]).tolist())
+            assert split.read(number) == ""
+    assert found == {f"a.jsonl:{i + 1}": (record["y"], record["x"]) for i, record in enumerate(SERIES)}
+
+
+def test_arrays_of_one_length_have_a_fixed_shape(tmp_path: Path) -> None:
+    source = f"jsonl:{write_lines(tmp_path / 'a.jsonl', [{'x': [1, 2, i]} for i in range(5)])}"
+    examples = generate(tmp_path / "out", source, fields={"text": None, "array": "x"})
+    assert read_features(examples) == {"array": Feature("array", "float32", (3, 1))}
+
+
+def test_an_array_of_another_shape_is_a_bad_record(tmp_path: Path) -> None:
+    source = f"jsonl:{write_lines(tmp_path / 'a.jsonl', [*SERIES[:3], {'x': [[1, 2, 3]], 'y': 'a'}, *SERIES[4:]])}"
+    with pytest.raises(ValueError, match=r"line 4, byte offset .*: an array of shape \[1, 3\]"):
+        stage(source, {}, fields=FIELDS).run({}, {"examples": make(tmp_path / "fail")}, tmp_path)
+    examples = generate(tmp_path / "skip", source, {}, fields=FIELDS, on_bad_record="skip")
+    (bad,) = bad_records(examples)
+    assert (bad["file"], bad["line"]) == ("a.jsonl", 4)
+    assert sum(len(split) for split in Documents.splits(examples).values()) == len(SERIES) - 1
+    assert read_features(examples)["array"].shape == (None, 2)
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_documents_of_fields_alone_differ_by_their_fields(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [{"y": y, "t": t} for y, t in ("ax", "bx", "ax", "ay")])
+    examples = generate(tmp_path / "out", f"jsonl:{path}", fields={"text": None, "label": "y", "target": "t"})
+    first, second, again, other = Documents(examples / "Split-train").digests.tolist()
+    assert first == again
+    assert len({first, second, other}) == 3
+
+
+def test_too_few_documents_with_labels_are_not_cut(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [{"text": "some words " * 30, "y": "a"}] * 2)
+    guard = generate(tmp_path / "text", f"jsonl:{path}", {})
+    assert len(documents(guard, "eval")) == 1  # text alone is cut
+    with pytest.raises(ValueError, match=r"every split must hold a document\. Received: 2 documents"):
+        generate(tmp_path / "label", f"jsonl:{path}", {}, fields={"label": "y"})
+    with pytest.raises(ValueError, match=r"every split must hold a document\. Received: 2 documents"):
+        generate(tmp_path / "none", f"jsonl:{path}", {}, fields={"text": None, "label": "y"})
+
+
+def test_features_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('words,pos,signal\nthe cat,DET NOUN,"[[1, 2]]"\n', "utf-8")
+    names = {"text": "words", "tags": "pos", "array": "signal"}
+    examples = generate(tmp_path / "out", f"csv:{tmp_path}/a.csv", fields=names)
+    assert fields(examples) == [{"id": "a.csv:1", "tags": ["DET", "NOUN"]}]
+    assert Documents(examples / "Split-train").array(0, read_features(examples)["array"]).tolist() == [[1, 2]]
+    (tmp_path / "b.csv").write_text("words\nthe cat\n", "utf-8")
+    with pytest.raises(ValueError, match="the header must have the field 'pos'"):
+        generate(tmp_path / "bad", f"csv:{tmp_path}/b.csv", fields=names)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"source": "jsonl:x", "fields": {"text": None}}, "one of text, label, tags"),
+        ({"source": "jsonl:x", "fields": {"text": None, "tags": "t"}}, "tags are for the words"),
+        ({"source": "text:x", "tfds": "mnist"}, "tfds is for dataset: sources"),
+        ({"source": "text:x", "data_root": "d"}, "data_root is for dataset: sources"),
+        ({"source": "dataset:x", "fields": {"label": "y"}}, "or dataset: with tfds"),
+        ({"source": "dataset:x", "data_dir": "d"}, "data_dir is for tfds: sources"),
+    ],
+)
+def test_example_gen_config_keys_that_do_not_fit_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ExampleGenConfig.model_validate(settings)

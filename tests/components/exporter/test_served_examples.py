@@ -1,0 +1,136 @@
+"""Models of examples served: what a SavedModel answers is what the Keras model predicts, row by row."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from components.exporter.stage import Exporter
+from components.infra_validator.stage import InfraValidator
+from components.native_logs import import_quietly
+from components.tasks import files
+from components.tasks.catalogue import EXAMPLE_TASKS
+from components.tasks.example_task import Spec
+from components.transform.examples import Examples
+from pipeline.config import ModelConfig
+from tests.components.tasks import example_data
+from tests.testing import randomise, to_numpy
+
+STOPS = {"captioning": "stop_head", "captioning of classes": "length_head"}
+
+
+@pytest.fixture(scope="module", params=list(example_data.KINDS))
+def served(request, tmp_path_factory):
+    """(kind, model, graph, examples, folder of the SavedModel, what it is when loaded)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    graph, examples = example_data.write(folder, request.param)
+    task = EXAMPLE_TASKS[example_data.task_of(request.param)]
+    stop = STOPS.get(request.param, "end_token")
+    config = ModelConfig(task=task.task, units=9, layers=2, bidirectional=request.param == "tagging", stop=stop)
+    longest = dict.fromkeys(Spec.read(graph).features, 6)
+    model = task.build_for(config, dataclasses.replace(Spec.read(graph), longest=longest), seed=1)
+    randomise(model, seed=3)
+    files.save(model, folder)
+    saved_model = folder / "saved_model"
+    saved_model.mkdir()
+    Exporter().run({"model": folder, "transform_graph": graph}, {"exported_model": saved_model}, folder)
+    loaded = import_quietly("tensorflow").saved_model.load(str(saved_model))
+    return request.param, model, graph, examples, saved_model, loaded
+
+
+@pytest.mark.slow
+def test_served_model_answers_as_the_keras_model_predicts(served):
+    kind, model, _, examples, _, loaded = served
+    split = Examples(examples, "eval")
+    signature = loaded.signatures[model.signature]
+    tf = import_quietly("tensorflow")
+    assert set(loaded.signatures) == {"serving_default", model.signature}
+
+    batch = next(split.in_order(7, buckets=2))
+    (source,) = model.input_names(list(split.features))
+    given = {source: batch.features[source]}, {name: batch.lengths[name] for name in [source] if name in batch.lengths}
+    expected = {name: to_numpy(value) for name, value in model.predict_batch(*given).items()}
+    lengths = batch.lengths.get(source, np.zeros(7, "int32"))
+    assert len(set(lengths.tolist())) > 1 or source not in batch.lengths
+    if kind in example_data.WRITERS:
+        check_texts(model, signature, request_of(tf, source, *given), expected, given)
+        return
+    if source == "tokens":
+        texts = [example_data.WORDS.decode(row[:n]) for row, n in zip(batch.features[source], lengths, strict=True)]
+        found = signature(text=tf.constant(texts))
+    else:
+        found = signature(array=tf.constant(batch.features[source]), lengths=tf.constant(lengths))
+    found = {name: value.numpy() for name, value in found.items()}
+
+    for row, length in enumerate(lengths):
+        if kind == "classification":
+            assert found["label"][row].decode() == example_data.LABELS[expected["label"][row]]
+            np.testing.assert_allclose(found["probabilities"][row], expected["probabilities"][row], atol=1e-5)
+            assert found["classes"].tolist() == [name.encode() for name in example_data.LABELS]
+        elif kind == "tagging":
+            tags = [tag.decode() for tag in found["tags"][row]]
+            assert tags[:length] == [example_data.TAGS[tag] for tag in expected["tags"][row, :length]]
+            assert not any(tags[length:])
+        else:
+            valid = slice(None, length) if kind == "forecast" else slice(None)
+            ours, theirs = np.atleast_1d(found["value"][row])[valid], np.atleast_1d(expected["value"][row])[valid]
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert len({str(value) for value in next(iter(found.values()))}) > 1  # guard: rows differ
+
+
+def request_of(tf, source, features, lengths):
+    rows = features[source]
+    if source == "tokens":
+        texts = [example_data.WORDS.decode(row[:n]) for row, n in zip(rows, lengths[source], strict=True)]
+        return {"text": tf.constant(texts)}
+    if source == "label":
+        return {"label": tf.constant([sorted(example_data.COMMANDS)[label] for label in rows])}
+    return {"array": tf.constant(rows)}
+
+
+def check_texts(model, signature, request, expected, given):
+    """Greedy and beam search, as the Keras model writes."""
+    tf = import_quietly("tensorflow")
+    wide = {name: to_numpy(value) for name, value in model.predict_batch(*given, width=3).items()}
+    rows = len(expected["text"])
+    for width, wanted in ((1, expected), (3, wide)):
+        found = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([width])).items()}
+        texts = [example_data.FRENCH.decode(i[:n]) for i, n in zip(wanted["text"], wanted["lengths"], strict=True)]
+        assert [text.decode() for text in found["text"]] == texts
+        np.testing.assert_allclose(found["log_prob"], wanted["log_prob"], atol=1e-4)
+        np.testing.assert_array_equal(found["finished"], wanted["finished"])
+        assert set(found) == {"text", "log_prob", "finished"}
+    assert len({str(text) for text in texts}) > 1  # guard: rows differ
+    each = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([1, 3] * rows)[:rows]).items()}
+    np.testing.assert_allclose(each["log_prob"][::2], expected["log_prob"][::2], atol=1e-4)
+    np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_served_model_of_examples_is_blessed_in_a_fresh_process(served, tmp_path):
+    saved_model = served[4]
+
+    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
+
+    assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
+
+
+def test_rows_that_depend_on_each_other_are_refused(tmp_path):
+    tf = import_quietly("tensorflow")
+    from components.infra_validator.example_check import wrong_answers
+
+    class Mixed(tf.Module):
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, 2], name="array"), tf.TensorSpec([None], tf.int32, "lengths")]
+        )
+        def predict(self, array, lengths):
+            row = tf.reduce_mean(array, axis=[1, 2])
+            return {"value": row - tf.reduce_mean(row), "bad": tf.math.log(-tf.abs(row) - 1.0)}
+
+    module = Mixed()
+    tf.saved_model.save(module, str(tmp_path), signatures=module.predict)
+
+    reasons, _ = wrong_answers(tf.saved_model.load(str(tmp_path)).signatures["serving_default"])
+
+    assert any("value of row 0 must not depend" in reason for reason in reasons)
+    assert any("bad must be finite" in reason for reason in reasons)
