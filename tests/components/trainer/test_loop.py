@@ -285,7 +285,7 @@ def test_train_whose_last_update_diverges_raises_and_stores_no_model(tmp_path):
     assert corpus.train.count(1) == 1
     model = random_model(len(VOCABULARY), UNITS, 2, activation="relu")
 
-    with pytest.raises(FloatingPointError, match="Received: nan nats on eval after epoch 1"):
+    with pytest.raises(FloatingPointError, match="Received: bits_per_char nan on eval after epoch 1"):
         train(model, corpus, config(1, 1e30), tmp_path, tmp_path / "work")
 
     assert not (tmp_path / files.ARCHITECTURE).exists()

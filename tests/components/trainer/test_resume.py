@@ -34,10 +34,11 @@ def lanes(tmp_path_factory):
     return write_lanes(tmp_path_factory.mktemp("lanes") / "lanes", splits, 6, len(VOCABULARY))
 
 
-def run_process(folder, kill_at=None):
+def run_process(folder, kill_at=None, moment=None):
     """Trains in a process of its own; returns the step it resumed from, if it came to its end, and what it told."""
     script = Path(__file__).with_name("training_process.py")
-    command = [sys.executable, "-W", "ignore", str(script), str(folder), *([] if kill_at is None else [str(kill_at)])]
+    options = [str(option) for option in (kill_at, moment) if option is not None]
+    command = [sys.executable, "-W", "ignore", str(script), str(folder), *options]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if kill_at is None else -signal.SIGKILL), done.stderr
@@ -99,6 +100,21 @@ def test_train_killed_at_five_steps_ends_as_uninterrupted(tmp_path, lanes, unint
     entries = series(folder / "output")
     assert [entry["step"] for entry in entries] == sorted(entry["step"] for entry in entries)
     assert len({json.dumps(entry) for entry in entries}) == len(entries)
+
+
+@pytest.mark.parametrize(("moment", "resumed"), [("sync", 12), ("rename", 12), ("rotate", 15)])
+def test_train_killed_in_a_save_ends_as_uninterrupted(moment, resumed, tmp_path, lanes, uninterrupted):
+    folder = start(tmp_path / "run", lanes)
+    run_process(folder, kill_at=15, moment=moment)
+    left = sorted(path.name for path in (folder / "work").glob(".*.tmp"))
+    assert bool(left) == (moment != "rotate")
+
+    resumed_from_step, _ = run_process(folder)
+
+    assert resumed_from_step == resumed
+    assert not list((folder / "work").glob(".*.tmp"))
+    assert_same(final_arrays(folder), final_arrays(uninterrupted))
+    assert series(folder / "output") == series(uninterrupted / "output")
 
 
 def test_train_newest_checkpoint_torn_at_any_byte_falls_back_and_ends_as_uninterrupted(tmp_path, lanes, uninterrupted):

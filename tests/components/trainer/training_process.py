@@ -1,7 +1,8 @@
-"""A small training in a process of its own, for tests that kill it: `training_process.py FOLDER [STEP]`.
+"""A small training in a process of its own, for tests that kill it: `training_process.py FOLDER [STEP [MOMENT]]`.
 
 FOLDER holds `lanes`; checkpoints lie in `work`, results in `output` and `outcome.json`. With STEP, the process kills
-itself with SIGKILL right before it would take that update.
+itself with SIGKILL right before it would take that update; with MOMENT, while it saves the checkpoint of that step:
+before the file is on the disk (`sync`), before it gets its name (`rename`), before an older one goes (`rotate`).
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from components.tasks.language_model import LanguageModel
+from components.trainer.checkpoints import Checkpoint, CheckpointStore
 from components.trainer.corpus import Corpus
 from components.trainer.loop import train
 from components.trainer.steps import LaneSteps
@@ -49,15 +51,35 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(steps, 1.0, eval_stream, len(eval_stream) - 1, VOCABULARY)
 
 
-def main(folder: Path, kill_at: int | None) -> None:
+def kill_at_update(number: int) -> None:
     take = Training._take
 
     def killed(training: Training, step: object) -> None:
-        if training.step == kill_at:
+        if training.step == number:
             os.kill(os.getpid(), signal.SIGKILL)
         take(training, step)
 
     Training._take = killed
+
+
+def kill_in_save(number: int, moment: str) -> None:
+    save = CheckpointStore.save
+
+    def kill(*arguments: object, **keywords: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killed(store: CheckpointStore, checkpoint: Checkpoint) -> Path:
+        if checkpoint.step == number:
+            owner, name = {"sync": (os, "fsync"), "rename": (Path, "replace"), "rotate": (Path, "unlink")}[moment]
+            setattr(owner, name, kill)
+        return save(store, checkpoint)
+
+    CheckpointStore.save = killed
+
+
+def main(folder: Path, kill_at: int | None = None, moment: str | None = None) -> None:
+    if kill_at is not None:
+        kill_at_update(kill_at) if moment is None else kill_in_save(kill_at, moment)
     (folder / "output").mkdir(exist_ok=True)
     model = LanguageModel(len(VOCABULARY), units=5, layers=2, seed=3, input_dropout=0.1, recurrent_dropout=0.2)
     outcome = train(model, read_corpus(folder / "lanes"), CONFIG, folder / "output", folder / "work", {"a": 1})
@@ -65,4 +87,4 @@ def main(folder: Path, kill_at: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:3]), *sys.argv[3:])

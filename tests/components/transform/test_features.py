@@ -45,6 +45,7 @@ def test_graph_holds_both_tokenizers_classes_and_scaling(result: Transformed) ->
         "label.txt",
         "tags.txt",
         "array.json",
+        "features.json",
     }
     assert load(result.graph).tokens == ["<end>", "<unk>", "<pad>", *" abcgié"]
     target = load(result.graph / "target")
@@ -208,7 +209,7 @@ def test_tags_without_text_are_as_many_as_the_array_s_rows(tmp_path: Path) -> No
     features = {name: FEATURES[name] for name in ("tags", "array")}
     result = transform(tmp_path, features, {"train": documents, "eval": documents})
     assert Examples(result.examples, "eval").lengths("tags").tolist() == [2, 0]
-    assert set(everything(result.graph)) == {"tags.txt", "array.json"}
+    assert set(everything(result.graph)) == {"tags.txt", "array.json", "features.json"}
     assert Manifest.load(result.examples).vocabulary_size == 0
 
 
