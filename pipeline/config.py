@@ -123,7 +123,10 @@ class ThresholdsConfig(Section):
     exact_match: BoundConfig = BoundConfig()
     error_rate: BoundConfig = BoundConfig()
     bleu: BoundConfig = BoundConfig()
+    mean_absolute_length_error: BoundConfig = BoundConfig()
+    mean_signed_length_error: BoundConfig = BoundConfig()
     exact_length_rate: BoundConfig = BoundConfig()
+    finished: BoundConfig = BoundConfig()
 
 
 class EvaluatorConfig(Section):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.infra_validator.example_check import wrong_answers
+from components.infra_validator.example_check import OF_EXAMPLES, wrong_answers
 
 _CONTROLS = {"max_length": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
 _GENERATE = ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"})
@@ -30,8 +30,9 @@ SAMPLE_LENGTH = 500
 def check(folder: Path) -> dict[str, Any]:
     """Returns what is wrong with a SavedModel, sentence by sentence, and a text it generated."""
     loaded = tf.saved_model.load(str(folder))
-    if "generate" not in loaded.signatures and "serving_default" in loaded.signatures:
-        reasons, answers = wrong_answers(loaded.signatures["serving_default"])
+    task = next((name for name in OF_EXAMPLES if name in loaded.signatures), None)
+    if task is not None:
+        reasons, answers = wrong_answers(loaded.signatures, task)
         return {"reasons": reasons, "sample": answers}
     reasons = wrong_signatures(loaded.signatures)
     if reasons:

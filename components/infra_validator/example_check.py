@@ -11,6 +11,15 @@ import tensorflow as tf
 _TEXTS = ["a word or two", "", "\U0010ffff ~ 1", "a"]
 _LENGTH = 5  # of what the signature leaves open
 _TOLERANCE = 1e-5
+_TEXT = {"text": "string", "log_prob": "float32", "finished": "bool"}
+# Name of a task's signature → its outputs.
+OF_EXAMPLES = {
+    "classify": {"label": "string", "probabilities": "float32", "classes": "string"},
+    "tag": {"tags": "string", "probabilities": "float32", "classes": "string"},
+    "translate": _TEXT,
+    "caption": _TEXT,
+    "predict": {"value": "float32"},
+}
 
 
 def requests(signature: Any) -> dict[str, np.ndarray]:
@@ -23,6 +32,8 @@ def requests(signature: Any) -> dict[str, np.ndarray]:
             made[name] = np.asarray(_TEXTS, object)
         elif name == "lengths":
             made[name] = np.asarray([_LENGTH, 1, _LENGTH - 1, 2], np.int32)
+        elif name == "beam_width":
+            made[name] = np.asarray([1, 2, 8, 1], np.int32)
         elif spec.dtype.is_integer:
             made[name] = random.integers(0, 100, shape).astype(spec.dtype.as_numpy_dtype)
         else:
@@ -35,11 +46,21 @@ def call(signature: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in signature(**{k: tf.constant(v) for k, v in rows.items()}).items()}
 
 
-def wrong_answers(signature: Any) -> tuple[list[str], str]:
-    """A sentence for each thing about a signature's answers that is not as it should be; and the answers as text.
+def wrong_answers(signatures: Any, task: str) -> tuple[list[str], str]:
+    """A sentence for each thing about a task's answers that is not as it should be; and the answers as text.
 
     They are to be finite, the same when asked again, and a row's the same without its batch mates.
+
+    Args:
+        signatures: Of the SavedModel.
+        task: The one to try; `serving_default` is to be there, too.
     """
+    if "serving_default" not in signatures:
+        return ["Signature 'serving_default' is missing."], ""
+    signature = signatures[task]
+    found = {name: spec.dtype.name for name, spec in signature.structured_outputs.items()}
+    if found != OF_EXAMPLES[task]:
+        return [f"Signature {task!r}: outputs must be {OF_EXAMPLES[task]}; they are {found}."], ""
     rows = requests(signature)
     answers, again = call(signature, rows), call(signature, rows)
     reasons = []
@@ -48,6 +69,10 @@ def wrong_answers(signature: Any) -> tuple[list[str], str]:
             reasons.append(f"{name} must be finite; it is not for rows {_rows(~np.isfinite(value))}.")
         if not _same(value, again[name]):
             reasons.append(f"{name} must be the same for the same request; two calls differ.")
+    if "beam_width" in rows:  # greedy alone is another branch of the graph
+        greedy = call(signature, {**rows, "beam_width": np.ones(len(_TEXTS), np.int32)})
+        if not _same(greedy["text"][[0, 3]], answers["text"][[0, 3]]):
+            reasons.append("text of beam width 1 must not depend on the width of other rows; it differs.")
     for row in range(len(_TEXTS)):
         alone = call(signature, {name: value[row : row + 1] for name, value in rows.items()})
         for name, value in answers.items():

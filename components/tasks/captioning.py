@@ -55,7 +55,7 @@ class Captioner(GeneratingModel):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.source, self.width, self.writer_arguments = source, width, dict(writer)
         self.classes, self.shape, self.image, self.seed = classes, tuple(shape), image, seed
         self.mean, self.std = list(mean), list(std)
@@ -79,12 +79,18 @@ class Captioner(GeneratingModel):
     def build_for(cls, config: ModelConfig, spec: Spec, seed: int = 0, dtype: Any = None) -> Captioner:
         (source,) = cls.input_names(list(spec.features))
         is_label = source == "label"
+        shape = [] if is_label else list(spec.features["array"].shape or ())
+        if not is_label and (len(shape) != 3 or None in shape):
+            raise ValueError(
+                "Trainer: the task 'captioning' must have images, arrays of one shape [height, width, channels], or "
+                f"the feature 'label'. Received: arrays of shape {shape}. The task seq2seq reads series."
+            )
         return cls(
             source,
             config.units,
             writer_arguments(config, spec, seed + 1000),
             classes=len(spec.classes["label"]) if is_label else None,
-            shape=[] if is_label else [size or 0 for size in spec.features["array"].shape or ()],
+            shape=[size for size in shape if size],
             mean=list(spec.mean),
             std=list(spec.std),
             image=config.image,

@@ -16,5 +16,14 @@ EXAMPLE_TASKS: dict[str, type[ExampleModel]] = {model.task: model for model in _
 
 
 def model_class(task: str) -> type[TaskModel]:
-    """The class of a task's models."""
-    return EXAMPLE_TASKS.get(task, LanguageModel)
+    """The class of a task's models.
+
+    Raises:
+        ValueError: There is no such task.
+    """
+    known: dict[str, type[TaskModel]] = {LanguageModel.task: LanguageModel, **EXAMPLE_TASKS}
+    if task not in known:
+        raise ValueError(
+            f"Model: task must be one of {', '.join(known)}. Received: task={task!r}. Run the trainer stage again."
+        )
+    return known[task]

@@ -55,7 +55,7 @@ class Classifier(ExampleModel):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.source, self.classes, self.encoder_arguments = source, classes, dict(encoder)
         self.pooling, self.output_dropout, self.seed = pooling, output_dropout, seed
         self.encoder = Encoder(**self.encoder_arguments, dtype=self.dtype_policy, name="encoder")

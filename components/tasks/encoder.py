@@ -97,7 +97,7 @@ class Encoder(keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.kind, self.inputs_config, self.units, self.num_layers = kind, dict(inputs), units, layers
         self.activation, self.bidirectional, self.timesteps = activation, bidirectional, timesteps
         self.recurrent_initializer, self.seed = recurrent_initializer, seed

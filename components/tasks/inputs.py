@@ -31,12 +31,21 @@ class ImageEncoder(keras.layers.Layer):
 
         self.convolutions = [
             keras.layers.Conv2D(
-                filters, 3, strides=2, padding="same", activation="relu", kernel_initializer=initializer(i)
+                filters,
+                3,
+                strides=2,
+                padding="same",
+                activation="relu",
+                kernel_initializer=initializer(i),
+                dtype=self.dtype_policy,
             )
             for i, filters in enumerate((16, 32) if kind == "cnn" else ())
         ]
         self.dense = keras.layers.Dense(
-            width, activation="tanh" if kind == "cnn" else None, kernel_initializer=initializer(2)
+            width,
+            activation="tanh" if kind == "cnn" else None,
+            kernel_initializer=initializer(2),
+            dtype=self.dtype_policy,
         )
 
     def build(self, shape: Any) -> None:
@@ -80,7 +89,7 @@ class Inputs(keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.vocabulary_size, self.embedding, self.shape = vocabulary_size, embedding, tuple(shape)
         self.mean, self.std, self.image, self.seed = list(mean), list(std), image, seed
         self.table: Any = None
@@ -103,14 +112,17 @@ class Inputs(keras.layers.Layer):
             return self.table(inputs)
         if self.vocabulary_size is not None:
             return ops.one_hot(inputs, self.vocabulary_size, dtype=self.compute_dtype)
-        numbers = ops.cast(inputs, "float32")
-        numbers = (numbers - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
-        numbers = ops.cast(numbers, self.compute_dtype)
-        if self.frames is None:
-            return numbers
+        numbers = ops.cast(self.standardised(inputs), self.compute_dtype)
         batch, timesteps = ops.shape(numbers)[:2]
+        if self.frames is None:
+            return ops.reshape(numbers, (batch, timesteps, self.width))  # of an image: row by row
         vectors = self.frames(ops.reshape(numbers, (-1, *self.shape)))  # [batch · timesteps, width]
         return ops.reshape(vectors, (batch, timesteps, self.width))
+
+    def standardised(self, inputs: Any) -> Any:
+        """Returns (a - mean) / std, float32 in the shape of the numbers."""
+        numbers = ops.cast(inputs, "float32")
+        return (numbers - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
 
     def get_config(self) -> dict[str, Any]:
         own = ("vocabulary_size", "embedding", "shape", "mean", "std", "image", "seed")

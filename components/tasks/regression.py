@@ -54,7 +54,7 @@ class SequenceRegressor(ExampleModel):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.encoder_arguments, self.forecast, self.pooling = dict(encoder), forecast, pooling
         self.output_dropout, self.seed = output_dropout, seed
         self.encoder = Encoder(**self.encoder_arguments, dtype=self.dtype_policy, name="encoder")
@@ -71,6 +71,8 @@ class SequenceRegressor(ExampleModel):
     @classmethod
     def build_for(cls, config: ModelConfig, spec: Spec, seed: int = 0, dtype: Any = None) -> SequenceRegressor:
         (source,) = cls.input_names(list(spec.features))
+        if "value" not in spec.features:
+            _check_forecast(config, spec.features[source].shape)
         return cls(
             encoder_arguments(config, spec, source, seed),
             forecast="value" not in spec.features,
@@ -100,12 +102,12 @@ class SequenceRegressor(ExampleModel):
         if not self.forecast:
             errors = ops.square(values - batch.features["value"])  # [batch]
             return Loss(ops.sum(errors * batch.weights), ops.sum(batch.weights), batch.weights.shape[0], [])
-        following = self.encoder.reader(array)[:, 1:]  # standardised
+        following = self.encoder.reader.standardised(array)[:, 1:]
         errors = ops.mean(ops.square(values[:, :-1] - following), axis=-1)  # [batch, timesteps - 1]
         timesteps = array.shape[1]
         ends = ops.full((array.shape[0],), timesteps, "int32") if lengths is None else lengths
         weights = ops.cast(valid(ends - 1, timesteps - 1), "float32") * batch.weights[:, None]
-        return Loss(ops.sum(errors * weights), ops.sum(weights), array.shape[0] * (timesteps - 1), [])
+        return Loss(ops.sum(errors * weights), ops.sum(weights), max(array.shape[0] * (timesteps - 1), 1), [])
 
     def predict_batch(self, features: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
         """Returns `value`: float32 [batch], or each next row in its own units, [batch, timesteps, features]."""
@@ -142,6 +144,21 @@ class SequenceRegressor(ExampleModel):
     def get_config(self) -> dict[str, Any]:
         own = {"encoder": self.encoder_arguments, "output_dropout": self.output_dropout, "seed": self.seed}
         return {**super().get_config(), **self.architecture(), **own}
+
+
+def _check_forecast(config: ModelConfig, shape: Sequence[int | None] | None) -> None:
+    """Refuses what cannot forecast."""
+    if len(shape or ()) != 2:
+        raise ValueError(
+            "Trainer: without the feature `value` the task 'regression_sequence' forecasts the rows of a series, so "
+            f"arrays must be [timesteps, features]. Received: arrays of shape {list(shape or ())}. Give the documents "
+            "a value, or another model.task."
+        )
+    if config.bidirectional or config.encoder not in ("rnn", "positions"):
+        raise ValueError(
+            "Trainer: a forecast must read the rows before it only. Received: model.encoder="
+            f"{config.encoder!r}, model.bidirectional={config.bidirectional}. Set encoder: rnn, bidirectional: false."
+        )
 
 
 def _errors(truth: Sequence[Any], found: Sequence[Any]) -> dict[str, np.ndarray]:

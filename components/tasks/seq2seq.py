@@ -39,7 +39,7 @@ class Seq2Seq(GeneratingModel):
     def __init__(
         self, source: str, encoder: Mapping[str, Any], writer: Mapping[str, Any], pooling: str = "last", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.source, self.pooling = source, pooling
         self.encoder_arguments, self.writer_arguments = dict(encoder), dict(writer)
         self.encoder = Encoder(**self.encoder_arguments, dtype=self.dtype_policy, name="encoder")

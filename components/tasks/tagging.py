@@ -54,7 +54,7 @@ class Tagger(ExampleModel):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.source, self.classes, self.encoder_arguments = source, classes, dict(encoder)
         self.output_dropout, self.seed = output_dropout, seed
         self.encoder = Encoder(**self.encoder_arguments, dtype=self.dtype_policy, name="encoder")
@@ -71,6 +71,11 @@ class Tagger(ExampleModel):
     @classmethod
     def build_for(cls, config: ModelConfig, spec: Spec, seed: int = 0, dtype: Any = None) -> Tagger:
         (source,) = cls.input_names(list(spec.features))
+        if source == "tokens" and spec.tokenizers["tokens"].kind != "word":
+            raise ValueError(
+                "Trainer: tags are for words, so the tokenizer must be word. Received: transform.tokenizer="
+                f"{spec.tokenizers['tokens'].kind!r}. Set transform.tokenizer: word."
+            )
         return cls(
             source,
             len(spec.classes["tags"]),
@@ -89,8 +94,8 @@ class Tagger(ExampleModel):
         self, batch: Any, states: Sequence[Any] = (), training: bool = True, context: int = 0, probes: Any = None
     ) -> Loss:
         """Sums -ln p of the right class at each timestep of each example, in nats; padding has no weight."""
-        tags, lengths = batch.features["tags"], batch.lengths[self.source]
-        logits = self(batch.features[self.source], lengths, training=training)
+        tags, lengths = batch.features["tags"], batch.lengths["tags"]
+        logits = self(batch.features[self.source], batch.lengths.get(self.source), training=training)
         nats = ops.sparse_categorical_crossentropy(tags, logits, from_logits=True)  # [batch, timesteps]
         weights = ops.cast(valid(lengths, tags.shape[1]), "float32") * batch.weights[:, None]
         return Loss(ops.sum(nats * weights), ops.sum(weights), math.prod(tags.shape), [])

@@ -110,6 +110,11 @@ class ExampleObjective:
             total, count = (
                 before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True)
             )
+        if not count:
+            raise ValueError(
+                "Trainer: the eval split must hold something to predict. Received: examples without any. To forecast, "
+                "a series needs two rows."
+            )
         return {"loss": total / count, "count": int(count)}
 
     def describe(self, metrics: Mapping[str, float]) -> str:

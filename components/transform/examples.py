@@ -145,7 +145,7 @@ class Examples:
                 yield json.loads(line)
 
     def buckets(self, count: int) -> list[int]:
-        """Lengths that divide the examples by what a network reads, the tokens or else the array.
+        """Lengths that divide the examples by what a network reads, the tokens or else the array, or else writes.
 
         They are as many quantiles of all lengths, the longest at the end; one where no length varies.
         """
@@ -154,7 +154,7 @@ class Examples:
 
     @property
     def _input_lengths(self) -> np.ndarray:
-        read = next((name for name in ("tokens", "array") if name in self._ragged), None)
+        read = next((name for name in ("tokens", "array", "target") if name in self._ragged), None)
         return np.ones(len(self), np.int32) if read is None else np.maximum(self.lengths(read), 1)
 
     def _bucketed(self, buckets: int) -> list[np.ndarray]:

@@ -115,22 +115,29 @@ def test_served_model_of_examples_is_blessed_in_a_fresh_process(served, tmp_path
     assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
 
 
-def test_rows_that_depend_on_each_other_are_refused(tmp_path):
+def signatures_of(tf, function, folder):
+    """Those of a SavedModel that answers an array with `function` of it."""
+    module = tf.Module()
+    specs = [tf.TensorSpec([None, None, 2], name="array"), tf.TensorSpec([None], tf.int32, "lengths")]
+    module.predict = tf.function(lambda array, lengths: {"value": function(array)}, input_signature=specs)
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.predict, "predict": module.predict})
+    module.loaded = tf.saved_model.load(str(folder))
+    return module.loaded.signatures
+
+
+def test_answers_that_are_wrong_are_refused_by_name(tmp_path):
     tf = import_quietly("tensorflow")
     from components.infra_validator.example_check import wrong_answers
 
-    class Mixed(tf.Module):
-        @tf.function(
-            input_signature=[tf.TensorSpec([None, None, 2], name="array"), tf.TensorSpec([None], tf.int32, "lengths")]
-        )
-        def predict(self, array, lengths):
-            row = tf.reduce_mean(array, axis=[1, 2])
-            return {"value": row - tf.reduce_mean(row), "bad": tf.math.log(-tf.abs(row) - 1.0)}
+    def mean(array):
+        return tf.reduce_mean(array, axis=[1, 2])
 
-    module = Mixed()
-    tf.saved_model.save(module, str(tmp_path), signatures=module.predict)
+    good = signatures_of(tf, mean, tmp_path / "good")
+    mixed = signatures_of(tf, lambda array: mean(array) - tf.reduce_mean(mean(array)), tmp_path / "mixed")
+    not_finite = signatures_of(tf, lambda array: tf.math.log(-1 - tf.abs(mean(array))), tmp_path / "not_finite")
 
-    reasons, _ = wrong_answers(tf.saved_model.load(str(tmp_path)).signatures["serving_default"])
-
-    assert any("value of row 0 must not depend" in reason for reason in reasons)
-    assert any("bad must be finite" in reason for reason in reasons)
+    assert wrong_answers(good, "predict")[0] == []
+    assert any("value of row 0 must not depend" in reason for reason in wrong_answers(mixed, "predict")[0])
+    assert any("value must be finite" in reason for reason in wrong_answers(not_finite, "predict")[0])
+    assert wrong_answers({"predict": good["predict"]}, "predict")[0] == ["Signature 'serving_default' is missing."]
+    assert "outputs must be" in wrong_answers({**good, "classify": good["predict"]}, "classify")[0][0]

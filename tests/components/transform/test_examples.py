@@ -189,13 +189,14 @@ def test_batches_without_tokens_are_bucketed_by_a_ragged_array(tmp_path: Path) -
     assert set(first.lengths) == {"array"}
 
 
-def test_batches_without_a_ragged_input_have_one_bucket(tmp_path: Path) -> None:
+def test_batches_without_a_ragged_input_are_bucketed_by_what_is_written(tmp_path: Path) -> None:
     images = [RANDOM.integers(0, 256, (2, 3, 1)) for _ in ROWS]
     rows = [{"array": image, "target": row["target"]} for image, row in zip(images, ROWS, strict=True)]
     features = {"array": FeatureInfo("array", "uint8", shape=(2, 3, 1)), "target": FEATURES["target"]}
     examples = Examples(write_examples(tmp_path / "x", features, {"train": rows}), "train")
-    batches = [*examples.batches(4, seed=3)]
-    assert len(batches) == examples.batch_count(4) == math.ceil(len(ROWS) / 4)
+    assert len({batch.features["target"].shape for batch in examples.batches(2, seed=3)}) > 1
+    batches = [*examples.batches(4, seed=3, buckets=1)]
+    assert len(batches) == examples.batch_count(4, buckets=1) == math.ceil(len(ROWS) / 4)
     longest = max(len(row["target"]) for row in ROWS)
     for batch in batches:
         assert batch.features["array"].shape == (4, 2, 3, 1)
