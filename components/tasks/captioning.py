@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from components.tasks.encoding import without_dropout
 from components.tasks.example_task import Spec
 from components.tasks.generating import GeneratingModel, writer_arguments
-from components.tasks.inputs import ImageEncoder
+from components.tasks.inputs import ImageEncoder, standardise
 from components.tasks.writer import Writer
 from pipeline.config import ModelConfig
 
@@ -101,8 +100,7 @@ class Captioner(GeneratingModel):
     def context_of(self, features: Mapping[str, Any], lengths: Mapping[str, Any], training: bool = False) -> Any:
         if self.source == "label":
             return self.reader(ops.one_hot(features["label"], self.classes, dtype=self.compute_dtype))
-        images = ops.cast(features["array"], "float32")
-        images = (images - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
+        images = standardise(features["array"], self.mean, self.std)
         return self.reader(ops.cast(images, self.compute_dtype))
 
     def architecture(self) -> dict[str, Any]:

@@ -177,8 +177,7 @@ def predictions_of(
         inputs: Features to be read.
     """
     for batch in examples.in_order(batch_size):
-        features = {name: batch.features[name] for name in inputs}
-        lengths = {name: batch.lengths[name] for name in inputs if name in batch.lengths}
+        read = ExampleInputs.of(batch, inputs)
         real = batch.examples >= 0
-        predicted = {name: np.asarray(value) for name, value in predict(features, lengths).items()}
+        predicted = {name: np.asarray(value) for name, value in predict(read.features, read.lengths).items()}
         yield batch.examples[real], {name: value[real] for name, value in predicted.items()}

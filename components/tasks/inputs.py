@@ -12,6 +12,11 @@ from keras import ops
 from custom_layers import TokenEmbedding
 
 
+def standardise(numbers: Any, mean: Sequence[float], std: Sequence[float]) -> Any:
+    """Returns (a - mean) / std, float32 in the shape of the numbers, along whose last axis mean and std broadcast."""
+    return (ops.cast(numbers, "float32") - np.asarray(mean, "float32")) / np.asarray(std, "float32")
+
+
 @keras.saving.register_keras_serializable(package="components")
 class ImageEncoder(keras.layers.Layer):
     """An image to a vector: two convolutions of stride 2 and a dense layer, or a dense layer alone.
@@ -121,8 +126,7 @@ class Inputs(keras.layers.Layer):
 
     def standardised(self, inputs: Any) -> Any:
         """Returns (a - mean) / std, float32 in the shape of the numbers."""
-        numbers = ops.cast(inputs, "float32")
-        return (numbers - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
+        return standardise(inputs, self.mean, self.std)
 
     def get_config(self) -> dict[str, Any]:
         own = ("vocabulary_size", "embedding", "shape", "mean", "std", "image", "seed")
