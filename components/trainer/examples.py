@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,40 +12,28 @@ from keras import ops
 
 from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
 from components.trainer.backend import compile_inference
-from components.trainer.steps import Step, Steps, epoch_seed
-from components.transform.examples import Examples
+from components.trainer.steps import BatchSteps, Steps
+from components.transform.examples import ExampleBatch, Examples
 from pipeline.trainer_config import TrainerConfig
 
 BATCH_SIZE = 64
 
 
-class TaskSteps:
-    """Full back-propagation through time: batches of examples of about one length, each read from zero states.
+class TaskSteps(BatchSteps):
+    """Examples for a model of a task.
 
     Args:
         examples: Of the train split.
         names: Features that the model reads and learns.
-        batch_size: Examples of a step; rows of weight 0 fill up the last batch of a length.
-        seed: Decides the order, another one each epoch.
+        batch_size, seed: As in `BatchSteps`.
     """
 
-    context = 0
-
     def __init__(self, examples: Examples, names: list[str], batch_size: int, seed: int) -> None:
-        self.batch_size = batch_size
-        self._examples, self._names, self._seed = examples, names, seed
-        self.timesteps = max(int(examples.lengths(name).max()) for name in names)
-        self.whole_epoch = examples.batch_count(batch_size)
+        super().__init__(examples, batch_size, seed, max(int(examples.lengths(name).max()) for name in names))
+        self._names = names
 
-    def count(self, epoch: int) -> int:
-        return self.whole_epoch
-
-    def total(self, epochs: int) -> int:
-        return epochs * self.whole_epoch
-
-    def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
-        for batch in self._examples.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
-            yield Step(ExampleInputs.of(batch, self._names), fresh=True)
+    def window(self, batch: ExampleBatch) -> ExampleInputs:
+        return ExampleInputs.of(batch, self._names)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from components.transform.examples import Examples
+from components.transform.examples import ExampleBatch, Examples
 from components.transform.reader import LaneReader, Span, Window
 from pipeline.trainer_config import LengthWarmupConfig
 
@@ -127,24 +128,21 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-class ExampleSteps:
-    """Full back-propagation through time: batches of whole documents, each from its `<end>` on a zero state to its end.
+class BatchSteps(ABC):
+    """Full back-propagation through time: batches of examples of about one length, each read from zero states.
 
     Args:
-        examples: Those of the train split; their tokens are read.
-        end: Id of `<end>`.
-        batch_size: Documents of a step; rows of weight 0 fill up the last batch of a length.
+        examples: Of the train split.
+        batch_size: Examples of a step; rows of weight 0 fill up the last batch of a length.
         seed: Decides the order, another one each epoch.
+        timesteps: Of the longest example.
     """
 
     context = 0
 
-    def __init__(self, examples: Examples, end: int, batch_size: int, seed: int) -> None:
-        self.batch_size = batch_size
-        self._examples = examples
-        self._end = end
-        self._seed = seed
-        self.timesteps = int(examples.lengths("tokens").max()) + 1
+    def __init__(self, examples: Examples, batch_size: int, seed: int, timesteps: int) -> None:
+        self.batch_size, self.timesteps = batch_size, timesteps
+        self._examples, self._seed = examples, seed
         self.whole_epoch = examples.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:
@@ -155,10 +153,31 @@ class ExampleSteps:
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
         for batch in self._examples.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
-            tokens = np.pad(batch.features["tokens"], ((0, 0), (1, 1)))
-            # A row that fills up the batch has no prediction.
-            lengths = np.where(batch.weights > 0, batch.lengths["tokens"] + 1, 0)
-            tokens[:, 0] = tokens[np.arange(self.batch_size), lengths] = self._end
-            weights = (np.arange(tokens.shape[1] - 1) < lengths[:, None]).astype(np.float32)
-            inputs = tokens[:, :-1]
-            yield Step(Window(inputs, tokens[:, 1:], inputs == self._end, weights), fresh=True)
+            yield Step(self.window(batch), fresh=True)
+
+    @abstractmethod
+    def window(self, batch: ExampleBatch) -> Any:
+        """Makes of a batch what the model learns from."""
+
+
+class ExampleSteps(BatchSteps):
+    """Whole documents for a language model, each from its `<end>` on a zero state to its end.
+
+    Args:
+        examples: Those of the train split; their tokens are read.
+        end: Id of `<end>`.
+        batch_size, seed: As in `BatchSteps`.
+    """
+
+    def __init__(self, examples: Examples, end: int, batch_size: int, seed: int) -> None:
+        super().__init__(examples, batch_size, seed, int(examples.lengths("tokens").max()) + 1)
+        self._end = end
+
+    def window(self, batch: ExampleBatch) -> Window:
+        tokens = np.pad(batch.features["tokens"], ((0, 0), (1, 1)))
+        # A row that fills up the batch has no prediction.
+        lengths = np.where(batch.weights > 0, batch.lengths["tokens"] + 1, 0)
+        tokens[:, 0] = tokens[np.arange(self.batch_size), lengths] = self._end
+        weights = (np.arange(tokens.shape[1] - 1) < lengths[:, None]).astype(np.float32)
+        inputs = tokens[:, :-1]
+        return Window(inputs, tokens[:, 1:], inputs == self._end, weights)
