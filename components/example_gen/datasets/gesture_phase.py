@@ -10,7 +10,7 @@ import numpy as np
 from components.documents import Feature
 from components.example_gen.datasets.interface import FileSet, document
 from components.example_gen.datasets.reading import Line, numbers, table
-from components.example_gen.parsed import BadRecord, Document, Event, RecordError
+from components.example_gen.parsed import BadRecord, Event, RecordError
 
 # Where left and right hand, head, spine, and left and right wrist are.
 _JOINTS = tuple(f"{joint}{axis}" for joint in ("lh", "rh", "h", "s", "lw", "rw") for axis in "xyz")
@@ -22,12 +22,12 @@ _FRAMES = 100
 def parse(path: Path) -> Iterator[Event]:
     """A row is a frame: 18 coordinates of joints, and the phase, its tag; the time of the frame is left out.
 
-    A video is cut into documents of 100 frames that follow each other, `VIDEO:FIRST FRAME`, the last one shorter. A bad
-    row is missing from its document.
+    Each coordinate is standardised with its own mean and standard deviation over the video: the camera stood elsewhere
+    in each, and `b3` was written in another unit. A video is cut into documents of 100 frames that follow each other,
+    `VIDEO:FIRST FRAME`, the last one shorter. A bad row is missing from its document.
     """
     video = path.name.partition("_")[0]
-    rows, tags, number = list[np.ndarray](), list[str](), 0
-    first: Line | None = None
+    rows, tags, lines = list[np.ndarray](), list[str](), list[Line]()
     for found in table(path, (*_JOINTS, "phase"), ","):
         if isinstance(found, BadRecord):
             yield found
@@ -41,19 +41,23 @@ def parse(path: Path) -> Iterator[Event]:
         except RecordError as error:
             yield line.bad(error)
             continue
-        first = first or line
         rows.append(row)
         tags.append(phase)
-        if len(rows) == _FRAMES:
-            yield _document(video, number, first, rows, tags)
-            number += _FRAMES
-            rows, tags, first = [], [], None
-    if first is not None:
-        yield _document(video, number, first, rows, tags)
-
-
-def _document(video: str, number: int, first: Line, rows: list[np.ndarray], tags: list[str]) -> Document:
-    return document(f"{video}:{number}", number + 1, first.offset, array=np.stack(rows), tags=tags)
+        lines.append(line)
+    if not rows:
+        return
+    coordinates = np.stack(rows).astype(np.float64)
+    scale = coordinates.std(axis=0)
+    coordinates = (coordinates - coordinates.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    for first in range(0, len(rows), _FRAMES):
+        frames = slice(first, first + _FRAMES)
+        yield document(
+            f"{video}:{first}",
+            first + 1,
+            lines[first].offset,
+            array=coordinates[frames].astype(np.float32),
+            tags=tags[frames],
+        )
 
 
 GESTURE_PHASE = FileSet(

@@ -104,10 +104,13 @@ def test_gesture_phase_cuts_videos_into_stretches(tmp_path: Path) -> None:
     }
     by_id = {known["id"]: known for known in good}
     assert by_id["a1:0"]["array"].shape == (100, 18)
-    assert by_id["a1:100"]["array"].tolist() == [[i + joint for joint in range(18)] for i in (100, 101, 102)]
+    numbers = np.arange(103)
+    standardised = (numbers - numbers.mean()) / numbers.std()  # of the whole video; alike for each of its joints
+    np.testing.assert_allclose(by_id["a1:100"]["array"], np.tile(standardised[100:, None], 18), rtol=1e-6)
     assert by_id["a1:100"]["tags"] == ["Stroke", "Rest", "Stroke"]
     assert by_id["b1:0"]["tags"] == ["Preparation", "Hold"]
-    assert by_id["b1:0"]["array"][0, :2].tolist() == [0.5, 1.5]
+    assert by_id["b1:0"]["array"][:, :2].tolist() == [[-1, -1], [1, 1]]
+    assert by_id["a3:0"]["array"].tolist() == [[0] * 18]  # of one frame, nothing can be told
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,8 @@ def test_gesture_phase_real_set() -> None:
     frames = Counter(known["id"].split(":")[0] for known in good for _ in known["tags"])
     assert frames == {"a1": 1_747, "a2": 1_264, "a3": 1_834, "b1": 1_073, "b3": 1_424}
     assert all(len(known["array"]) == len(known["tags"]) for known in good)
+    video = np.concatenate([known["array"] for known in good if known["id"].startswith("b3:")])
+    np.testing.assert_allclose([video.mean(axis=0), video.std(axis=0)], [[0] * 18, [1] * 18], atol=1e-4)
     tags = Counter(tag for known in good for tag in known["tags"])
     assert tags == {"Stroke": 2299, "Rest": 2121, "Preparation": 1523, "Retraction": 738, "Hold": 661}
 
