@@ -67,7 +67,9 @@ class Trainer(Stage):
         from components.trainer.corpus import read_corpus
         from components.trainer.examples import ExampleData
         from components.trainer.loop import train
+        from components.trainer.memory import keep_freed_memory
 
+        keep_freed_memory()
         folders = inputs["transform_graph"], inputs["transformed_examples"]
         seed, precision = self.trainer.seed, self.trainer.precision
         data: Data
