@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from components.top_k import top_k
+
 StopRule = Literal["end_token", "stop_head", "length_head"]
 Step = Callable[[Any, Any], tuple[Any, Any, Any]]
 _NEVER = -float("inf")
@@ -266,8 +268,7 @@ def _given(log_odds: Any) -> Any:
 def _best(log_probs: Any, batch: Any, width: int) -> tuple[Any, Any, Any]:
     """The `width` best of [batch, width, n]: ln p, beam and index in n, each [batch, width], in falling order."""
     size = log_probs.shape[-1]
-    best, index = ops.top_k(ops.reshape(log_probs, (batch, width * size)), width)
-    index = ops.cast(index, "int32")
+    best, index = top_k(ops.reshape(log_probs, (batch, width * size)), width)
     return best, index // size, index % size
 
 
