@@ -154,6 +154,11 @@ def _check_forecast(config: ModelConfig, shape: Sequence[int | None] | None) -> 
             f"arrays must be [timesteps, features]. Received: arrays of shape {list(shape or ())}. Give the documents "
             "a value, or another model.task."
         )
+    if config.pooling != "last":
+        raise ValueError(
+            "Trainer: a forecast must be made at each timestep, so there is no pooling. Received: "
+            f"model.pooling={config.pooling!r}. Leave it out."
+        )
     if config.bidirectional or config.encoder not in ("rnn", "positions"):
         raise ValueError(
             "Trainer: a forecast must read the rows before it only. Received: model.encoder="
