@@ -10,6 +10,9 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
+from pipeline.evaluator_config import OF_WORDS, TASK_METRICS
+from pipeline.evaluator_config import EvaluatorConfig as EvaluatorConfig
+from pipeline.evaluator_config import ThresholdsConfig as ThresholdsConfig
 from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
 from pipeline.example_gen_config import FieldsConfig as FieldsConfig
 from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
@@ -103,44 +106,6 @@ class ExampleValidatorConfig(Section):
         }
 
 
-class BoundConfig(Section):
-    """The closed interval in which a metric has to lie."""
-
-    upper: float | None = None
-    lower: float | None = None
-
-
-class ThresholdsConfig(Section):
-    """Bounds on the metrics of the eval split; a model outside one is not blessed."""
-
-    nats: BoundConfig = BoundConfig()
-    bits_per_char: BoundConfig = BoundConfig()
-    perplexity: BoundConfig = BoundConfig()
-    accuracy: BoundConfig = BoundConfig()
-    macro_f1: BoundConfig = BoundConfig()
-    mse: BoundConfig = BoundConfig()
-    mae: BoundConfig = BoundConfig()
-    exact_match: BoundConfig = BoundConfig()
-    error_rate: BoundConfig = BoundConfig()
-    bleu: BoundConfig = BoundConfig()
-    mean_absolute_length_error: BoundConfig = BoundConfig()
-    mean_signed_length_error: BoundConfig = BoundConfig()
-    exact_length_rate: BoundConfig = BoundConfig()
-    finished: BoundConfig = BoundConfig()
-
-
-class EvaluatorConfig(Section):
-    """What a model has to reach, and how much the report shows.
-
-    beam_width: Hypotheses of the search that writes the texts of seq2seq and captioning; 1 is greedy.
-    show_probabilities: Number of steps, from the start of the eval split, whose p(next token) the report tabulates.
-    """
-
-    thresholds: ThresholdsConfig = ThresholdsConfig()
-    beam_width: PositiveInt = 1
-    show_probabilities: int = Field(default=0, ge=0, le=100)
-
-
 class PusherConfig(Section):
     """keep: Newest versions that stay in the serving folder; null keeps all."""
 
@@ -166,6 +131,18 @@ class Config(Section):
     def _parameters_fit(self) -> Config:
         if self.tuner is not None:
             check_parameters(self.tuner, type(self))
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _thresholds_fit(self) -> Config:
+        is_of_words = self.transform.of("target").tokenizer == "word"
+        known = [name for name in TASK_METRICS[self.model.task] if name != OF_WORDS or is_of_words]
+        for name in self.evaluator.thresholds.given():
+            if name not in known:
+                raise ValueError(
+                    f"evaluator.thresholds.{name} must be on a metric of the task {self.model.task}: "
+                    f"{', '.join(known)}. Leave it out"
+                )
         return self
 
     @pydantic.model_validator(mode="after")

@@ -12,7 +12,8 @@ from components.tasks.example_task import ExampleInputs, Spec
 from components.trainer.examples import ExampleData
 from components.trainer.loop import train
 from components.transform.examples import Examples
-from pipeline.config import ModelConfig, OptimizerConfig, TrainerConfig
+from pipeline.config import ModelConfig, OptimizerConfig, ThresholdsConfig, TrainerConfig
+from pipeline.evaluator_config import TASK_METRICS
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
@@ -114,6 +115,16 @@ def test_task_learns_its_rule_and_beats_the_baseline(kind, data, tmp_path):
     assert metric in found.report
     assert outcome.steps == 12 * opened.train.whole_epoch
     assert np.isfinite(outcome.best)
+
+
+def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
+    model, _ = built(kind, data)
+
+    metrics = evaluate_examples(model, *data).metrics["eval"]
+
+    beside = {"examples", "intervals", "baselines"}
+    assert sorted(set(metrics) - beside) == sorted(TASK_METRICS[model.task])
+    assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
 
 
 def test_model_saved_and_loaded_predicts_the_same(kind, data, tmp_path):
