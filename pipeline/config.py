@@ -19,6 +19,7 @@ from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
 from pipeline.example_gen_config import SplitsConfig as SplitsConfig
 from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
+from pipeline.trainer_config import EXAMPLES_IN_A_BATCH
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
 from pipeline.transform_config import BeamConfig as BeamConfig
@@ -167,14 +168,12 @@ class Config(Section):
             raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
             self._examples_agree()
+            self._check_devices(self.trainer.batch_size or EXAMPLES_IN_A_BATCH, "trainer.batch_size")
             return self
         lanes, batch_size, window = self.transform.lanes, self.trainer.batch_size, self.transform.window_length
         if batch_size is not None and lanes % batch_size:
             raise ValueError(f"trainer.batch_size must divide transform.lanes={lanes}; received {batch_size}")
-        rows, devices = batch_size or lanes, self.trainer.devices
-        if devices != "all" and rows % devices:
-            name = "transform.lanes" if batch_size is None else "trainer.batch_size"
-            raise ValueError(f"trainer.devices must divide the rows of a batch, {name}={rows}; received {devices}")
+        self._check_devices(batch_size or lanes, "transform.lanes" if batch_size is None else "trainer.batch_size")
         interval, length = self.trainer.update_interval or window, self.trainer.truncation_length
         if length is not None and length < interval:
             raise ValueError(
@@ -195,3 +194,8 @@ class Config(Section):
                     f"trainer.{key} is for lanes; with transform.records: examples each document is back-propagated "
                     "whole. Leave it out"
                 )
+
+    def _check_devices(self, rows: int, name: str) -> None:
+        devices = self.trainer.devices
+        if devices != "all" and rows % devices:
+            raise ValueError(f"trainer.devices must divide the rows of a batch, {name}={rows}; received {devices}")

@@ -14,9 +14,7 @@ from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
 from components.trainer.backend import compile_inference
 from components.trainer.steps import BatchSteps, Steps
 from components.transform.examples import ExampleBatch, Examples
-from pipeline.trainer_config import TrainerConfig
-
-BATCH_SIZE = 64
+from pipeline.trainer_config import EXAMPLES_IN_A_BATCH, TrainerConfig
 
 
 class TaskSteps(BatchSteps):
@@ -66,7 +64,7 @@ class ExampleData:
         longest = {name: int(split.lengths(name).max()) for name in split.features}
         spec = dataclasses.replace(Spec.read(graph), longest=longest)
         names = model.names_in(list(spec.features))
-        train = TaskSteps(split, names, config.batch_size or BATCH_SIZE, config.seed)
+        train = TaskSteps(split, names, config.batch_size or EXAMPLES_IN_A_BATCH, config.seed)
         return cls(train, Examples(examples, "eval"), names, spec)
 
     def objective(self, model: ExampleModel) -> ExampleObjective:

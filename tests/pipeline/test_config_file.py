@@ -218,6 +218,18 @@ def test_load_config_threshold_on_a_metric_of_another_task_is_refused(
     assert f"evaluator.thresholds.{metric} must be on a metric of the task {task}: {known}" in text
 
 
+@pytest.mark.parametrize(("batch_size", "rows"), [("null", 64), ("9", 9)])
+def test_load_config_devices_that_do_not_divide_a_batch_of_examples_are_refused(
+    tmp_path: Path, batch_size: str, rows: int
+) -> None:
+    examples = ["transform.records=examples", f"trainer.batch_size={batch_size}"]
+
+    text = message(write(tmp_path), *examples, "trainer.devices=5")
+
+    assert f"trainer.devices must divide the rows of a batch, trainer.batch_size={rows}; received 5." in text
+    assert load_config(write(tmp_path), [*examples, "trainer.devices=1"]).trainer.devices == 1
+
+
 def test_load_config_several_problems_are_told_together(tmp_path: Path) -> None:
     lines = message(write(tmp_path), "model.units=0", "model.layers=x", "nothing=1").splitlines()
     assert len(lines) == 3
