@@ -31,7 +31,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
 
     def predict_batch(features: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
         if isinstance(model, GeneratingModel):
-            return model.predict_batch(features, lengths, beam_width)
+            return model.search(features, lengths, beam_width)
         return model.predict_batch(features, lengths)
 
     predict = compile_inference(model, predict_batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class ServedExamples(tf.Module):
         self._model, self._spec = model, spec
         (self._source,) = model.input_names(list(spec.features))
         self._tokenizer = GraphTokenizer(graph) if self._source == "tokens" else None
-        self._target: GraphTokenizer | None = None
+        self._target: Any = None
         if isinstance(model, GeneratingModel):
             self._target = GraphTokenizer(graph / TARGET, "target_")
         self._labels: Any = None
@@ -50,32 +51,15 @@ class ServedExamples(tf.Module):
         specs = self._specs()
         if not isinstance(self._model, GeneratingModel):
             return tf.function(self.serve).get_concrete_function(**specs)
+
+        def answer(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self.serve(**dict(zip([*specs, "beam_width"], values, strict=True)))
+
         # A default is kept by an input signature alone, and only as a tensor.
-        greedy = tf.constant([1])
-        beam = tf.TensorSpec([None], tf.int32, "beam_width")
-        if list(specs) == ["text"]:
-
-            def from_text(text: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(text=text, beam_width=beam_width)
-
-            return tf.function(from_text, [specs["text"], beam])
-        if list(specs) == ["label"]:
-
-            def from_label(label: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(label=label, beam_width=beam_width)
-
-            return tf.function(from_label, [specs["label"], beam])
-        if list(specs) == ["array"]:
-
-            def from_array(array: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(array=array, beam_width=beam_width)
-
-            return tf.function(from_array, [specs["array"], beam])
-
-        def from_series(array: tf.Tensor, lengths: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-            return self.serve(array=array, lengths=lengths, beam_width=beam_width)
-
-        return tf.function(from_series, [specs["array"], specs["lengths"], beam])
+        inputs = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in specs]
+        width = inspect.Parameter("beam_width", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=tf.constant([1]))
+        answer.__signature__ = inspect.Signature([*inputs, width])  # type: ignore[attr-defined]
+        return tf.function(answer, [*specs.values(), tf.TensorSpec([None], tf.int32, "beam_width")])
 
     def _specs(self) -> dict[str, tf.TensorSpec]:
         if self._source == "tokens":
@@ -105,21 +89,20 @@ class ServedExamples(tf.Module):
             features["array"] = request["array"]
             if "lengths" in request:
                 lengths["array"] = request["lengths"]
-        if self._target is not None:
-            return self._written(features, lengths, request["beam_width"])
+        if isinstance(self._model, GeneratingModel):
+            return self._written(self._model, (features, lengths), request["beam_width"])
         return self._named(self._model.predict_batch(features, lengths), lengths.get(self._source))
 
-    def _written(self, features: Any, lengths: Any, beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
-        model, target = self._model, self._target
-        batch = tf.shape(features[self._source])[0]
+    def _written(self, model: GeneratingModel, given: tuple[Any, Any], beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = tf.shape(given[0][self._source])[0]
         active = tf.broadcast_to(beam_width, [batch])
-
-        def search(width: int) -> dict[str, Any]:
-            return model.predict_batch(features, lengths, width=width, active_width=active)  # type: ignore[call-arg]
-
         # Most requests are greedy, which costs an eighth of the widest search.
-        predicted = tf.cond(tf.reduce_max(active) > 1, lambda: search(WIDEST_BEAM), lambda: search(1))
-        text = target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])  # type: ignore[union-attr]
+        predicted = tf.cond(
+            tf.reduce_max(active) > 1,
+            lambda: model.search(*given, width=WIDEST_BEAM, active_width=active),
+            lambda: model.search(*given, width=1),
+        )
+        text = self._target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])
         return {"text": text, "log_prob": predicted["log_prob"], "finished": predicted["finished"]}
 
     def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:

@@ -46,10 +46,18 @@ class GeneratingModel(ExampleModel):
         total, count, positions = self.writer.loss_of(c, batch.features["target"], lengths, batch.weights, training)
         return Loss(total, count, positions, [])
 
-    def predict_batch(
-        self, features: Mapping[str, Any], lengths: Mapping[str, Any], width: int = 1, active_width: Any = None
+    def predict_batch(self, features: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes a text for each example greedily; see `search`."""
+        return self.search(features, lengths, width=1)
+
+    def search(
+        self, features: Mapping[str, Any], lengths: Mapping[str, Any], width: int, active_width: Any = None
     ) -> dict[str, Any]:
-        """Writes a text for each example.
+        """Writes a text for each example; traceable.
+
+        Args:
+            features, lengths: As in `predict_batch`.
+            width, active_width: Of the beam, see `Writer.write`.
 
         Returns:
             `text`, token ids int32 [batch, max_length]; their `lengths` int32 [batch]; `log_prob` float32 [batch];

@@ -9,6 +9,7 @@ from components.exporter.stage import Exporter
 from components.infra_validator.stage import InfraValidator
 from components.native_logs import import_quietly
 from components.tasks import files
+from components.tasks.captioning import Captioner
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.examples import Examples
@@ -91,7 +92,7 @@ def request_of(tf, source, features, lengths):
 def check_texts(model, signature, request, expected, given):
     """Greedy and beam search, as the Keras model writes."""
     tf = import_quietly("tensorflow")
-    wide = {name: to_numpy(value) for name, value in model.predict_batch(*given, width=3).items()}
+    wide = {name: to_numpy(value) for name, value in model.search(*given, width=3).items()}
     rows = len(expected["text"])
     for width, wanted in ((1, expected), (3, wide)):
         found = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([width])).items()}
@@ -104,6 +105,31 @@ def check_texts(model, signature, request, expected, given):
     each = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([1, 3] * rows)[:rows]).items()}
     np.testing.assert_allclose(each["log_prob"][::2], expected["log_prob"][::2], atol=1e-4)
     np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
+
+
+def test_served_writer_has_named_inputs_and_a_default_beam_width(tmp_path):
+    graph, _ = example_data.write(tmp_path, "captioning of classes")
+    spec = dataclasses.replace(Spec.read(graph), longest={"target": 3})
+    model = Captioner.build_for(ModelConfig(task="captioning", units=3, layers=1), spec)
+    files.save(model, tmp_path)
+    saved_model = tmp_path / "saved_model"
+    saved_model.mkdir()
+    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": saved_model}, tmp_path)
+    tf = import_quietly("tensorflow")
+    signature = tf.saved_model.load(str(saved_model)).signatures["caption"]
+
+    described = signature_def(saved_model, "caption")
+    assert set(described.inputs) == {"label", "beam_width"}
+    assert list(described.defaults["beam_width"].int_val) == [1]
+    assert signature(label=tf.constant(["dive"]), beam_width=tf.constant([1]))["text"].shape == (1,)
+
+
+def signature_def(saved_model, name):
+    """What a server reads of a signature."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    return proto.meta_graphs[0].signature_def[name]
 
 
 @pytest.mark.slow
