@@ -13,7 +13,7 @@ from components.exporter.pieces import token_table
 from components.exporter.text import GraphTokenizer
 from components.tasks.example_task import ExampleModel, Spec
 from components.tasks.generating import GeneratingModel
-from components.transform.graph import TARGET
+from components.transform.graph import TARGET, classes_file
 
 # A search for more hypotheses than this is cut down to it: shapes are fixed when the graph is made.
 WIDEST_BEAM = 8
@@ -40,6 +40,7 @@ class ServedExamples(tf.Module):
         if self._source == "label":
             names = [name.encode() for name in spec.classes["label"]]
             self._labels = token_table(names, range(len(names)), -1)
+            self._asset = tf.saved_model.Asset(str(classes_file(graph, "label")))  # for clients to read
 
     def signatures(self) -> dict[str, Any]:
         """The function under its names: `serving_default` and the task's own."""
@@ -83,8 +84,7 @@ class ServedExamples(tf.Module):
             # At least one timestep, of padding: a recurrence has no result of none.
             features["tokens"] = tf.pad(rows, [[0, 0], [0, tf.maximum(1 - tf.shape(rows)[1], 0)]])
         elif self._labels is not None:
-            # A class that is not known is the vector of none: one-hot of -1 is zero.
-            features["label"] = self._labels.lookup(request["label"])
+            features["label"] = self._known(request["label"])
         else:
             features["array"] = request["array"]
             if "lengths" in request:
@@ -92,6 +92,13 @@ class ServedExamples(tf.Module):
         if isinstance(self._model, GeneratingModel):
             return self._written(self._model, (features, lengths), request["beam_width"])
         return self._named(self._model.predict_batch(features, lengths), lengths.get(self._source))
+
+    def _known(self, labels: tf.Tensor) -> tf.Tensor:
+        """Ids of classes, int32 [batch]; one that is not known ends the request with an error that names it."""
+        ids = self._labels.lookup(labels)
+        rule = f"{self._model.signature}: label must be one of the classes in assets/label.txt. Received: label="
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(ids >= 0), [rule, labels[ids < 0]])]):
+            return tf.identity(ids)
 
     def _written(self, model: GeneratingModel, given: tuple[Any, Any], beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(given[0][self._source])[0]

@@ -107,7 +107,7 @@ def check_texts(model, signature, request, expected, given):
     np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
 
 
-def test_served_writer_has_named_inputs_and_a_default_beam_width(tmp_path):
+def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(tmp_path):
     graph, _ = example_data.write(tmp_path, "captioning of classes")
     spec = dataclasses.replace(Spec.read(graph), longest={"target": 3})
     model = Captioner.build_for(ModelConfig(task="captioning", units=3, layers=1), spec)
@@ -122,6 +122,32 @@ def test_served_writer_has_named_inputs_and_a_default_beam_width(tmp_path):
     assert set(described.inputs) == {"label", "beam_width"}
     assert list(described.defaults["beam_width"].int_val) == [1]
     assert signature(label=tf.constant(["dive"]), beam_width=tf.constant([1]))["text"].shape == (1,)
+    for unknown in ("jump", ""):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)label must be one of.*{unknown}"):
+            signature(label=tf.constant(["dive", unknown]), beam_width=tf.constant([1]))
+    assert (saved_model / "assets" / "label.txt").read_text("utf-8").split() == sorted(example_data.COMMANDS)
+    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
+    assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
+
+
+def test_model_that_answers_unknown_classes_is_refused(tmp_path):
+    tf = import_quietly("tensorflow")
+    from components.infra_validator.example_check import wrong_answers
+
+    def caption(label, beam_width):
+        ones = tf.ones_like(label, tf.float32) * tf.cast(tf.reduce_min(beam_width), tf.float32) * 0
+        return {"text": tf.strings.join([label, "!"]), "log_prob": ones, "finished": tf.equal(ones, 0)}
+
+    module = tf.Module()
+    specs = [tf.TensorSpec([None], tf.string, "label"), tf.TensorSpec([None], tf.int32, "beam_width")]
+    module.caption = tf.function(caption, input_signature=specs)
+    signatures = {"serving_default": module.caption, "caption": module.caption}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    loaded = tf.saved_model.load(str(tmp_path))
+
+    assert wrong_answers(loaded.signatures, "caption", ["dive", "climb"])[0] == [
+        "label must be a known class; another one is answered."
+    ]
 
 
 def signature_def(saved_model, name):
