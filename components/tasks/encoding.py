@@ -31,9 +31,14 @@ def input_arguments(config: ModelConfig, spec: Spec, source: str) -> dict[str, A
     }
 
 
+def initializer_argument(config: ModelConfig) -> str | dict[str, float]:
+    """The argument `recurrent_initializer`, as JSON."""
+    initializer = config.recurrent_initializer
+    return initializer if isinstance(initializer, str) else initializer.model_dump()
+
+
 def encoder_arguments(config: ModelConfig, spec: Spec, source: str, seed: int) -> dict[str, Any]:
     """Arguments of `Encoder` for the feature `source`."""
-    initializer = config.recurrent_initializer
     return {
         "kind": config.encoder,
         "inputs": input_arguments(config, spec, source),
@@ -42,7 +47,7 @@ def encoder_arguments(config: ModelConfig, spec: Spec, source: str, seed: int) -
         "activation": config.activation,
         "bidirectional": config.bidirectional,
         "timesteps": spec.longest[source] if config.encoder == "concatenate" else None,
-        "recurrent_initializer": initializer if isinstance(initializer, str) else initializer.model_dump(),
+        "recurrent_initializer": initializer_argument(config),
         "input_dropout": config.dropout.input,
         "recurrent_dropout": config.dropout.recurrent,
         "seed": seed,

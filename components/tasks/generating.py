@@ -12,6 +12,7 @@ from components.metrics.bootstrap import Measured, measure, ratio
 from components.metrics.report import figures_table
 from components.metrics.sequences import error_counts, exact_matches, length_counts
 from components.metrics.task_baselines import most_frequent_output
+from components.tasks.encoding import initializer_argument
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
 from components.tasks.task import Loss
 from components.tasks.writer import Writer
@@ -145,6 +146,7 @@ def writer_arguments(config: ModelConfig, spec: Spec, seed: int) -> dict[str, An
         "context": config.context,
         "stop": config.stop,
         "max_length": spec.longest["target"] + 1,
+        "recurrent_initializer": initializer_argument(config),
         "input_dropout": config.dropout.input,
         "recurrent_dropout": config.dropout.recurrent,
         "output_dropout": config.dropout.output,

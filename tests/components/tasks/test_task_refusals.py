@@ -123,3 +123,16 @@ def test_numbers_are_standardised_before_they_are_rounded_to_bfloat16():
 
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     np.testing.assert_array_equal(to_numpy(keras.ops.cast(found, "float32")), [[[0.5, 0.25], [-1.0, -1.0]]])
+
+
+def test_writer_starts_with_the_recurrent_initializer_of_the_configuration():
+    target = {"label": FeatureInfo("class", "uint8", size=2), "target": FRENCH_TOKENS}
+    spec = Spec(target, {"target": FRENCH}, {"label": ["x", "y"]}, longest={"target": 2})
+
+    identity, orthogonal = (
+        Captioner.build_for(config("captioning", recurrent_initializer=name), spec).writer.decoder.recurrent_layers[0]
+        for name in ("identity", "orthogonal")
+    )
+
+    np.testing.assert_array_equal(to_numpy(identity.cell.recurrent_kernel), np.eye(3))
+    assert np.abs(to_numpy(orthogonal.cell.recurrent_kernel) - np.eye(3)).max() > 0.1
