@@ -43,7 +43,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
         held_out = Examples(examples, name)
         predictions: dict[str, list[Any]] = {}
         for numbers, predicted in predictions_of(predict, held_out, _ROWS, names):
-            for output, rows in predicted.items():
+            for output, rows in model.kept(predicted, numbers, held_out).items():
                 places = predictions.setdefault(output, [None] * len(held_out))
                 for number, row in zip(numbers.tolist(), rows, strict=True):
                     places[number] = row

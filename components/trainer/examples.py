@@ -27,11 +27,10 @@ class TaskSteps(BatchSteps):
     """
 
     def __init__(self, examples: Examples, names: list[str], batch_size: int, seed: int) -> None:
-        super().__init__(examples, batch_size, seed, max(int(examples.lengths(name).max()) for name in names))
-        self._names = names
+        super().__init__(examples, names, batch_size, seed, max(int(examples.lengths(name).max()) for name in names))
 
     def window(self, batch: ExampleBatch) -> ExampleInputs:
-        return ExampleInputs.of(batch, self._names)
+        return ExampleInputs.of(batch)
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ class ExampleObjective:
 
     def evaluate(self) -> Mapping[str, float]:
         total = count = 0.0
-        for batch in self._data.held_out.in_order(self._data.train.batch_size):
-            sums = self._loss(ExampleInputs.of(batch, self._data.names))
+        for batch in self._data.held_out.in_order(self._data.train.batch_size, features=self._data.names):
+            sums = self._loss(ExampleInputs.of(batch))
             total, count = (
                 before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True)
             )

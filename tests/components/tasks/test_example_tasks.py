@@ -81,12 +81,12 @@ def errors_by_hand(kind, model, batch, row):
 def test_loss_counts_every_prediction_once_and_no_padding(kind, data):
     model, opened = built(kind, data)
     randomise(model, seed=2)
-    batches = list(Examples(data[1], "eval").in_order(8, buckets=1))
+    batches = list(Examples(data[1], "eval").in_order(8, buckets=1, features=opened.names))
     batch = next(batch for batch in batches if 0 < batch.weights.sum() < 8)  # with rows that only fill it
     names = [name for name in opened.names if name in batch.lengths]
     assert any(len(set(batch.lengths[name][batch.weights > 0])) > 1 for name in names)  # and with padding
 
-    loss = model.loss_of(ExampleInputs.of(batch, opened.names), training=False)
+    loss = model.loss_of(ExampleInputs.of(batch), training=False)
 
     expected = [error for row in np.flatnonzero(batch.weights) for error in errors_by_hand(kind, model, batch, row)]
     assert float(loss.total) == pytest.approx(np.sum(expected), rel=1e-4)
@@ -127,6 +127,22 @@ def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
     assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
 
 
+def test_evaluation_keeps_of_tags_no_probability_of_another_class(tmp_path):
+    model, _ = built("tagging", example_data.write(tmp_path, "tagging"))
+    examples = Examples(tmp_path / "examples", "eval")
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.ones(3), (2, 7)).astype("float32")  # of two examples, filled up to seven timesteps
+    numbers = np.array([4, 1])
+
+    kept = model.kept({"tags": p.argmax(-1).astype("int32"), "probabilities": p}, numbers, examples)
+
+    for row, number in enumerate(numbers):
+        truth = examples.read("tags", number)
+        assert kept["tags"][row].tolist() == p[row, : len(truth)].argmax(-1).tolist()
+        assert kept["tags"][row].base is None  # no view: the batch it was cut from is free
+        assert kept["nats"][row] == pytest.approx(-sum(np.log(p[row, t, tag]) for t, tag in enumerate(truth)))
+
+
 def test_model_saved_and_loaded_predicts_the_same(kind, data, tmp_path):
     model, opened = built(kind, data, dropout={"input": 0.2, "output": 0.3})
     randomise(model, seed=5)
@@ -148,7 +164,7 @@ def test_model_saved_and_loaded_predicts_the_same(kind, data, tmp_path):
 
 def test_training_drops_inputs_and_evaluation_does_not(kind, data):
     model, opened = built(kind, data, dropout={"input": 0.5, "recurrent": 0.3, "output": 0.5})
-    batch = ExampleInputs.of(next(Examples(data[1], "train").in_order(16)), opened.names)
+    batch = ExampleInputs.of(next(Examples(data[1], "train").in_order(16, features=opened.names)))
 
     training = [float(model.loss_of(batch, training=True).total) for _ in range(2)]
     evaluation = [float(model.loss_of(batch, training=False).total) for _ in range(2)]
