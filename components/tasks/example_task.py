@@ -52,6 +52,7 @@ class Spec:
         classes: Names of the classes of `label` and `tags`, by id.
         mean, std: What arrays are standardised with; [0] and [1] without any.
         longest: Items of the longest example of the train split, of each feature; known while a model is built.
+        value_mean, value_std: Of the feature `value` in the train split; known while a model is built.
     """
 
     features: Mapping[str, FeatureInfo]
@@ -60,6 +61,8 @@ class Spec:
     mean: Sequence[float] = (0.0,)
     std: Sequence[float] = (1.0,)
     longest: Mapping[str, int] = field(default_factory=dict)
+    value_mean: float = 0.0
+    value_std: float = 1.0
 
     @classmethod
     def read(cls, graph: Path) -> Spec:

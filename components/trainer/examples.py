@@ -14,6 +14,7 @@ from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
 from components.trainer.backend import compile_inference
 from components.trainer.steps import BatchSteps, Steps
 from components.transform.examples import ExampleBatch, Examples
+from components.transform.moments import Moments
 from pipeline.trainer_config import EXAMPLES_IN_A_BATCH, TrainerConfig
 
 
@@ -60,8 +61,7 @@ class ExampleData:
             config: How the train split is divided into steps.
         """
         split = Examples(examples, "train")
-        longest = {name: int(split.lengths(name).max()) for name in split.features}
-        spec = dataclasses.replace(Spec.read(graph), longest=longest)
+        spec = dataclasses.replace(Spec.read(graph), **_measured(split))
         names = model.names_in(list(spec.features))
         train = TaskSteps(split, names, config.batch_size or EXAMPLES_IN_A_BATCH, config.seed)
         return cls(train, Examples(examples, "eval"), names, spec)
@@ -69,6 +69,15 @@ class ExampleData:
     def objective(self, model: ExampleModel) -> ExampleObjective:
         """Judges `model` on this data."""
         return ExampleObjective(model, self)
+
+
+def _measured(train: Examples) -> dict[str, Any]:
+    """What a `Spec` has of the train split besides what Transform wrote."""
+    longest = {name: int(train.lengths(name).max()) for name in train.features}
+    if "value" not in train.features:
+        return {"longest": longest}
+    moments = Moments.of(train.scalars("value")[:, None])
+    return {"longest": longest, "value_mean": float(moments.mean[0]), "value_std": float(moments.std[0])}
 
 
 class ExampleObjective:

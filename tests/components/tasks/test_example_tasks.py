@@ -73,7 +73,7 @@ def errors_by_hand(kind, model, batch, row):
     if kind == "tagging":
         return [-np.log(p[tag]) for p, tag in zip(found["probabilities"], features["tags"][0], strict=True)]
     if kind == "regression_sequence":
-        return [(found["value"] - features["value"][0]) ** 2]
+        return [((found["value"] - features["value"][0]) / model.value_std) ** 2]
     std = np.asarray(model.encoder.reader.std)
     return np.mean(((found["value"][:-1] - features["array"][0, 1:]) / std) ** 2, axis=-1).tolist()
 
@@ -125,6 +125,39 @@ def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
     beside = {"examples", "intervals", "baselines"}
     assert sorted(set(metrics) - beside) == sorted(TASK_METRICS[model.task])
     assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
+
+
+@pytest.mark.slow
+def test_value_far_from_zero_is_learnt_and_predicted_in_its_own_units(tmp_path):
+    def far(random):
+        row = example_data.marked_sum(random)
+        return {**row, "value": 1000 + 50 * (row["value"] - 1) / 6**-0.5}  # mean 1000, standard deviation 50
+
+    _, features = example_data.KINDS["regression_sequence"]
+    data = example_data.write_kind(tmp_path, far, features)
+    model, opened = built("regression_sequence", data)
+    assert (model.value_mean, model.value_std) == (pytest.approx(1000, abs=15), pytest.approx(50, abs=10))
+    before = opened.objective(model).evaluate()["loss"]
+
+    train(model, opened, TRAINER, tmp_path, tmp_path / "work")
+
+    loaded = files.load(tmp_path)
+    reached = evaluate_examples(loaded, *data).metrics["test"]
+    assert before < 10  # in standard deviations: of raw numbers it would be a million
+    assert reached["mse"] < reached["baselines"]["mean"]["mse"] / 2
+    assert 100 < reached["baselines"]["mean"]["mse"] < 10_000  # guard: metrics are of raw numbers
+    batch = next(Examples(data[1], "test").in_order(8, features=["array"]))
+    found = to_numpy(loaded.predict_batch(batch.features, batch.lengths)["value"])
+    assert 800 < found.min() < found.max() < 1200
+
+
+def test_value_that_is_constant_is_standardised_to_zero(tmp_path):
+    _, features = example_data.KINDS["regression_sequence"]
+    data = example_data.write_kind(tmp_path, lambda random: {**example_data.marked_sum(random), "value": 7.0}, features)
+    model, opened = built("regression_sequence", data)
+
+    assert (model.value_mean, model.value_std) == (7.0, 1.0)
+    assert np.isfinite(opened.objective(model).evaluate()["loss"])
 
 
 def test_evaluation_keeps_of_tags_no_probability_of_another_class(tmp_path):
