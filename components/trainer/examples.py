@@ -84,6 +84,7 @@ class ExampleObjective:
     """Judges a model of examples by its loss: see `components.trainer.objective.Objective`."""
 
     goal = "loss"
+    measure = None  # the diagnostics are of states that are carried
 
     def __init__(self, model: ExampleModel, data: ExampleData) -> None:
         self._data = data
@@ -116,6 +117,3 @@ class ExampleObjective:
 
     def sample(self, epoch: int) -> str:
         return ""
-
-    def measure(self) -> None:
-        return None

@@ -11,6 +11,7 @@ from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import ExampleInputs, Spec
 from components.trainer.examples import ExampleData
 from components.trainer.loop import train
+from components.trainer.training import Training
 from components.transform.examples import Examples
 from pipeline.config import ModelConfig, OptimizerConfig, ThresholdsConfig, TrainerConfig
 from pipeline.evaluator_config import TASK_METRICS
@@ -158,6 +159,17 @@ def test_value_that_is_constant_is_standardised_to_zero(tmp_path):
 
     assert (model.value_mean, model.value_std) == (7.0, 1.0)
     assert np.isfinite(opened.objective(model).evaluate()["loss"])
+
+
+def test_training_of_examples_copies_no_weights_for_diagnostics(tmp_path, monkeypatch):
+    model, opened = built("classification", example_data.write(tmp_path, "classification"))
+    copies = []
+    monkeypatch.setattr(Training, "_weights", lambda self: copies.append(self.step) or {})
+
+    train(model, opened, TRAINER.model_copy(update={"epochs": 1}), tmp_path, tmp_path / "work")
+
+    assert TRAINER.diagnostics  # guard
+    assert copies == []
 
 
 def test_evaluation_keeps_of_tags_no_probability_of_another_class(tmp_path):
