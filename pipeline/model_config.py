@@ -57,7 +57,8 @@ class SpectralRadiusConfig(Section):
 class ModelConfig(Section):
     """The network: `layers` VanillaRNN layers of `units`, then a readout.
 
-    embedding: Width of a table that tokens are looked up in; null reads them one-hot.
+    embedding: Width of a table that tokens are looked up in; null reads them one-hot, but a writer always has a table
+        (of `units` if not given). For frames: the width of each one's vector, 64 if not given.
     tied: The readout is the transposed table, o_t = h_t Eᵀ + c (Press and Wolf 2017); needs embedding = units.
     skip_connections: Each layer after the first reads x_t, too, beside the output of the layer below (Graves 2013).
     recurrent_initializer: W at first: `orthogonal`; `identity`, for the activation relu (Le et al. 2015); or
@@ -71,7 +72,7 @@ class ModelConfig(Section):
         position.
     bidirectional: Each layer reads the example from its end, too, with other weights.
     pooling: What of the encoder's outputs is read for the whole example: the `last`, their `mean`, their `max`.
-    image: What makes a vector of an image: `cnn`, a small convolutional network, or `linear`.
+    image: What makes a vector of an image, of one or of each frame: `cnn`, a small convolutional network, or `linear`.
     context: Where the decoder of seq2seq and captioning gets the context C: as its `initial` state, at `every` step,
         or `both`.
     stop: What ends a text: the symbol `<end>`; an output that says at each step whether it was the last (`stop_head`);

@@ -114,9 +114,7 @@ class ServedExamples(tf.Module):
 
     def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:
         answers = dict(predicted)
-        for name, feature in self._model.outputs.items():
-            if feature not in self._spec.classes:
-                continue
+        for name, feature in self._model.classes_of.items():
             answers["classes"] = classes = tf.constant(list(self._spec.classes[feature]))
             answers[name] = tf.gather(classes, predicted[name])
             if feature == "tags" and lengths is not None:

@@ -113,13 +113,13 @@ class ExampleModel(TaskModel):
         inputs: Features that are read, of each tuple the first one that there is.
         targets: Features that are learnt.
         signature: Name under which it is served.
-        outputs: What it is served with: name → feature whose classes or tokens the ids stand for; "" for numbers.
+        classes_of: Which predictions are ids of classes: name → feature whose classes they are; none by default.
     """
 
     inputs: ClassVar[tuple[tuple[str, ...], ...]]
     targets: ClassVar[tuple[str, ...]]
     signature: ClassVar[str]
-    outputs: ClassVar[Mapping[str, str]]
+    classes_of: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def build_for(cls, config: ModelConfig, spec: Spec, seed: int = 0, dtype: Any = None) -> Self:

@@ -31,7 +31,6 @@ class GeneratingModel(ExampleModel):
     """
 
     targets: ClassVar[tuple[str, ...]] = ("target",)
-    outputs: ClassVar[Mapping[str, str]] = {"text": "target", "log_prob": "", "finished": ""}
     writer: Writer
 
     def context_of(self, features: Mapping[str, Any], lengths: Mapping[str, Any], training: bool = False) -> Any:

@@ -45,7 +45,6 @@ class SequenceRegressor(ExampleModel):
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("array",),)
     targets: ClassVar[tuple[str, ...]] = ()
     signature: ClassVar[str] = "predict"
-    outputs: ClassVar[Mapping[str, str]] = {"value": ""}
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Tagger(ExampleModel):
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("tokens", "array"),)
     targets: ClassVar[tuple[str, ...]] = ("tags",)
     signature: ClassVar[str] = "tag"
-    outputs: ClassVar[Mapping[str, str]] = {"tags": "tags", "probabilities": ""}
+    classes_of: ClassVar[Mapping[str, str]] = {"tags": "tags"}
 
     def __init__(
         self,
