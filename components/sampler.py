@@ -14,6 +14,14 @@ from pipeline.errors import UsageError
 
 # Streaming asks for this many tokens at a time, each time with the text so far as the prompt.
 _STREAMED_AT_ONCE = 16
+# Signature that a model is served by → its task, of those that are no language models.
+TASKS = {
+    "classify": "classification",
+    "tag": "tagging",
+    "translate": "seq2seq",
+    "caption": "captioning",
+    "predict": "regression_sequence",
+}
 _GOES_ON_FROM_TEXT = ("char", "word")
 
 
@@ -60,6 +68,23 @@ class _Bound:
         return self._function(**inputs)
 
 
+def language_signature(model: Path, name: str) -> Any:
+    """Loads a SavedModel and returns one of a language model's signatures.
+
+    Raises:
+        UsageError: There is no model, or it is one of another task.
+    """
+    signatures = load_signatures(model)
+    if name in signatures:
+        return signatures[name]
+    own = next((signature for signature in TASKS if signature in signatures), None)
+    what = "a model without one" if own is None else f"a model of the task {TASKS[own]}, whose signature is {own!r}"
+    raise UsageError(
+        f"--model must be the folder of a language model, with the signature {name!r}. Received: {model}, {what}. "
+        "Load it with TensorFlow, or in a server, and call what it has."
+    )
+
+
 def sample(
     model: Path,
     prompt: str = "",
@@ -87,14 +112,17 @@ def sample(
 
     Returns:
         Each prompt with its continuation.
+
+    Raises:
+        UsageError: As `language_signature`.
     """
-    signatures = load_signatures(model)
+    signature = language_signature(model, "generate")
     seed = secrets.randbelow(2**31) if seed is None else seed
 
     def generate(prompts: list[str], max_length: int) -> tuple[list[str], list[bool]]:
         import tensorflow as tf
 
-        outputs = signatures["generate"](
+        outputs = signature(
             prompt=tf.constant(prompts),
             max_length=tf.constant([max_length]),
             temperature=tf.constant([0.0 if greedy else temperature]),
@@ -123,10 +151,10 @@ def sample(
 
 def score(model: Path, text: str) -> dict[str, float | int]:
     """The likelihood of a text as one document: nats and perplexity per token, bits_per_char, tokens."""
-    signatures = load_signatures(model)
+    signature = language_signature(model, "score")
     import tensorflow as tf
 
-    outputs = signatures["score"](text=tf.constant([text]))
+    outputs = signature(text=tf.constant([text]))
     tokens = int(outputs["tokens"][0])
     nats = -float(outputs["log_prob"][0]) / tokens
     return metrics(nats, tokens, len(text) + 1)

@@ -34,6 +34,7 @@ class ContextDecoder(keras.layers.Layer):
         activation: of the recurrent layers, as in VanillaRNN.
         input_dropout: share of what each recurrent layer reads from below that training drops, anew at each timestep.
         recurrent_dropout: share of h_{t-1} that training drops where it meets W, the same at all timesteps of a call.
+        recurrent_initializer: of every W, as in VanillaRNN; a random one gets a seed of its own for each layer.
         seed: seed of the initial weights and of the dropout masks; None draws them.
 
     Call arguments:
@@ -71,6 +72,7 @@ class ContextDecoder(keras.layers.Layer):
         activation: Any = "tanh",
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        recurrent_initializer: Any = "orthogonal",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -85,6 +87,7 @@ class ContextDecoder(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.input_dropout = checks.rate(owner, "input_dropout", input_dropout)
         self.recurrent_dropout = checks.rate(owner, "recurrent_dropout", recurrent_dropout)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.seed = seed
 
         dtype = self.dtype_policy
@@ -94,7 +97,7 @@ class ContextDecoder(keras.layers.Layer):
                 units,
                 activation=activation,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=self._seed(5 * layer + 1)),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=self._seed(5 * layer + 2)),
+                recurrent_initializer=self._recurrent(5 * layer + 2),
                 recurrent_dropout=recurrent_dropout,
                 return_sequences=True,
                 return_state=True,
@@ -183,6 +186,7 @@ class ContextDecoder(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "input_dropout": self.input_dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
             "seed": self.seed,
         }
         return {**super().get_config(), **own}
@@ -190,6 +194,12 @@ class ContextDecoder(keras.layers.Layer):
     def _seed(self, number: int) -> int | None:
         """Give each initialiser its own seed: equal ones would give equal weights to layers of one shape."""
         return None if self.seed is None else self.seed + number
+
+    def _recurrent(self, number: int) -> Any:
+        """Make the initialiser of one W."""
+        config = self.recurrent_initializer.get_config()
+        own = {"seed": self._seed(number)} if "seed" in config else {}
+        return type(self.recurrent_initializer).from_config({**config, **own})
 
     def _projection(self, name: str, number: int, use_bias: bool = True) -> Any:
         """Make one of the products with the context."""

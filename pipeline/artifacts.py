@@ -100,21 +100,22 @@ class Model(Artifact):
     """A trained Keras model, independent of the backend that trained it.
 
     model.json               architecture: the arguments of its constructor
-    model.weights.h5         the weights of the epoch with the lowest eval bits_per_char
+    model.weights.h5         the weights of the epoch with the lowest eval bits_per_char, or loss of a task of examples
     history.jsonl            one line per report of some steps, per evaluation and per step that was not finite (see
                              components.trainer.training)
-    training.json            {"steps", "resumed_from_step": null or the step of the checkpoint gone on from, "best": the
-                             lowest eval bits_per_char}
+    training.json            {"steps", "resumed_from_step": null or the step of the checkpoint gone on from,
+                             "best": that lowest figure}
     training.html            with `trainer.diagnostics`: curves, how far gradients reach, the spectrum of W, in one page
     tensorboard/             with `trainer.diagnostics`: the same numbers as an event file
     """
 
 
 class ModelEvaluation(Artifact):
-    """What the model reaches on held-out text.
+    """What the model reaches on the held-out splits.
 
-    metrics.json             {split: {nats, bits_per_char, perplexity, tokens, baselines}}
-    documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split
+    metrics.json             {split: {nats, bits_per_char, perplexity, tokens, baselines}}; of a task of examples
+                             {split: {its metrics, examples, intervals, baselines}}
+    documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split; {} of a task of examples
     report.txt               for people: metrics, baselines, verdict
     """
 

@@ -10,12 +10,16 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
+from pipeline.evaluator_config import OF_WORDS, TASK_METRICS
+from pipeline.evaluator_config import EvaluatorConfig as EvaluatorConfig
+from pipeline.evaluator_config import ThresholdsConfig as ThresholdsConfig
 from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
 from pipeline.example_gen_config import FieldsConfig as FieldsConfig
 from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
 from pipeline.example_gen_config import SplitsConfig as SplitsConfig
 from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
+from pipeline.trainer_config import EXAMPLES_IN_A_BATCH
 from pipeline.trainer_config import OptimizerConfig as OptimizerConfig
 from pipeline.trainer_config import TrainerConfig as TrainerConfig
 from pipeline.transform_config import BeamConfig as BeamConfig
@@ -103,44 +107,6 @@ class ExampleValidatorConfig(Section):
         }
 
 
-class BoundConfig(Section):
-    """The closed interval in which a metric has to lie."""
-
-    upper: float | None = None
-    lower: float | None = None
-
-
-class ThresholdsConfig(Section):
-    """Bounds on the metrics of the eval split; a model outside one is not blessed."""
-
-    nats: BoundConfig = BoundConfig()
-    bits_per_char: BoundConfig = BoundConfig()
-    perplexity: BoundConfig = BoundConfig()
-    accuracy: BoundConfig = BoundConfig()
-    macro_f1: BoundConfig = BoundConfig()
-    mse: BoundConfig = BoundConfig()
-    mae: BoundConfig = BoundConfig()
-    exact_match: BoundConfig = BoundConfig()
-    error_rate: BoundConfig = BoundConfig()
-    bleu: BoundConfig = BoundConfig()
-    mean_absolute_length_error: BoundConfig = BoundConfig()
-    mean_signed_length_error: BoundConfig = BoundConfig()
-    exact_length_rate: BoundConfig = BoundConfig()
-    finished: BoundConfig = BoundConfig()
-
-
-class EvaluatorConfig(Section):
-    """What a model has to reach, and how much the report shows.
-
-    beam_width: Hypotheses of the search that writes the texts of seq2seq and captioning; 1 is greedy.
-    show_probabilities: Number of steps, from the start of the eval split, whose p(next token) the report tabulates.
-    """
-
-    thresholds: ThresholdsConfig = ThresholdsConfig()
-    beam_width: PositiveInt = 1
-    show_probabilities: int = Field(default=0, ge=0, le=100)
-
-
 class PusherConfig(Section):
     """keep: Newest versions that stay in the serving folder; null keeps all."""
 
@@ -169,6 +135,18 @@ class Config(Section):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _thresholds_fit(self) -> Config:
+        is_of_words = self.transform.of("target").tokenizer == "word"
+        known = [name for name in TASK_METRICS[self.model.task] if name != OF_WORDS or is_of_words]
+        for name in self.evaluator.thresholds.given():
+            if name not in known:
+                raise ValueError(
+                    f"evaluator.thresholds.{name} must be on a metric of the task {self.model.task}: "
+                    f"{', '.join(known)}. Leave it out"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _sections_agree(self) -> Config:
         if self.trainer.vanishing_penalty is not None and self.model.dropout.recurrent > 0:
             raise ValueError(
@@ -190,14 +168,12 @@ class Config(Section):
             raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
             self._examples_agree()
+            self._check_devices(self.trainer.batch_size or EXAMPLES_IN_A_BATCH, "trainer.batch_size")
             return self
         lanes, batch_size, window = self.transform.lanes, self.trainer.batch_size, self.transform.window_length
         if batch_size is not None and lanes % batch_size:
             raise ValueError(f"trainer.batch_size must divide transform.lanes={lanes}; received {batch_size}")
-        rows, devices = batch_size or lanes, self.trainer.devices
-        if devices != "all" and rows % devices:
-            name = "transform.lanes" if batch_size is None else "trainer.batch_size"
-            raise ValueError(f"trainer.devices must divide the rows of a batch, {name}={rows}; received {devices}")
+        self._check_devices(batch_size or lanes, "transform.lanes" if batch_size is None else "trainer.batch_size")
         interval, length = self.trainer.update_interval or window, self.trainer.truncation_length
         if length is not None and length < interval:
             raise ValueError(
@@ -218,3 +194,8 @@ class Config(Section):
                     f"trainer.{key} is for lanes; with transform.records: examples each document is back-propagated "
                     "whole. Leave it out"
                 )
+
+    def _check_devices(self, rows: int, name: str) -> None:
+        devices = self.trainer.devices
+        if devices != "all" and rows % devices:
+            raise ValueError(f"trainer.devices must divide the rows of a batch, {name}={rows}; received {devices}")

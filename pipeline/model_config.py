@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import pydantic
 from pydantic import Field, PositiveInt
 
 from pipeline.section import Section
+
+WRITERS = ("seq2seq", "captioning")
+WITH_ENCODER = ("classification", "tagging", "seq2seq", "regression_sequence")
+KEEP_POSITIONS = ("rnn", "positions")
+# Keys of the section that not every task reads → the tasks that do.
+TASKS_THAT_READ: Mapping[str, Sequence[str]] = {
+    "tied": ("language_model",),
+    "skip_connections": ("language_model",),
+    "encoder": WITH_ENCODER,
+    "bidirectional": WITH_ENCODER,
+    "pooling": ("classification", "seq2seq", "regression_sequence"),
+    "image": (*WITH_ENCODER, "captioning"),  # frames, or one image; whether there are any, the Trainer finds out
+    "context": WRITERS,
+    "stop": WRITERS,
+}
+# Keys that not every encoder reads → the encoders that do.
+ENCODERS_THAT_READ: Mapping[str, Sequence[str]] = {
+    "bidirectional": ("rnn",),
+    "pooling": KEEP_POSITIONS,
+    "activation": ("rnn",),
+    "recurrent_initializer": ("rnn",),
+    "dropout.recurrent": ("rnn",),
+}
+READ_BY_WRITERS = ("activation", "recurrent_initializer", "dropout.recurrent")  # whatever the encoder
 
 
 class DropoutConfig(Section):
@@ -32,7 +57,8 @@ class SpectralRadiusConfig(Section):
 class ModelConfig(Section):
     """The network: `layers` VanillaRNN layers of `units`, then a readout.
 
-    embedding: Width of a table that tokens are looked up in; null reads them one-hot.
+    embedding: Width of a table that tokens are looked up in; null reads them one-hot, but a writer always has a table
+        (of `units` if not given). For frames: the width of each one's vector, 64 if not given.
     tied: The readout is the transposed table, o_t = h_t Eᵀ + c (Press and Wolf 2017); needs embedding = units.
     skip_connections: Each layer after the first reads x_t, too, beside the output of the layer below (Graves 2013).
     recurrent_initializer: W at first: `orthogonal`; `identity`, for the activation relu (Le et al. 2015); or
@@ -46,7 +72,7 @@ class ModelConfig(Section):
         position.
     bidirectional: Each layer reads the example from its end, too, with other weights.
     pooling: What of the encoder's outputs is read for the whole example: the `last`, their `mean`, their `max`.
-    image: What makes a vector of an image: `cnn`, a small convolutional network, or `linear`.
+    image: What makes a vector of an image, of one or of each frame: `cnn`, a small convolutional network, or `linear`.
     context: Where the decoder of seq2seq and captioning gets the context C: as its `initial` state, at `every` step,
         or `both`.
     stop: What ends a text: the symbol `<end>`; an output that says at each step whether it was the last (`stop_head`);
@@ -75,26 +101,33 @@ class ModelConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _keys_fit_the_task(self) -> ModelConfig:
-        only_language = ("tied", "skip_connections")
-        only_examples = ("encoder", "bidirectional", "pooling", "image", "context", "stop")
-        is_language = self.task == "language_model"
-        for key in only_examples if is_language else only_language:
-            if getattr(self, key) != type(self).model_fields[key].default:
-                others = "tasks that read whole examples" if is_language else "the task language_model"
-                raise ValueError(f"{key} is for {others}, not for {self.task}. Leave it out")
-        if self.task == "tagging" and self.encoder not in ("rnn", "positions"):
+        for key, tasks in TASKS_THAT_READ.items():
+            if self.task not in tasks and self._is_set(key):
+                raise ValueError(f"{key} is for {_listed(tasks)}, not for {self.task}. Leave it out")
+        if self.task == "tagging" and self.encoder not in KEEP_POSITIONS:
             raise ValueError(
-                f"tagging needs an encoder that keeps positions, rnn or positions; received {self.encoder}"
+                f"tagging needs an encoder that keeps positions, {_listed(KEEP_POSITIONS)}; received {self.encoder}"
             )
-        for key in ("context", "stop"):
-            if (
-                self.task not in ("seq2seq", "captioning")
-                and getattr(self, key) != type(self).model_fields[key].default
-            ):
-                raise ValueError(f"{key} is for seq2seq and captioning, not for {self.task}. Leave it out")
-        if self.bidirectional and self.encoder != "rnn":
-            raise ValueError(f"bidirectional is for the encoder rnn; received {self.encoder}")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _keys_fit_the_encoder(self) -> ModelConfig:
+        for key, encoders in ENCODERS_THAT_READ.items():
+            by_writer = self.task in WRITERS and key in READ_BY_WRITERS
+            if self.encoder not in encoders and self._is_set(key) and not by_writer:
+                raise ValueError(
+                    f"{key} does nothing in the task {self.task} with the encoder {self.encoder}; it is for "
+                    f"{_listed(encoders)}. Leave it out"
+                )
+        return self
+
+    def _is_set(self, key: str) -> bool:
+        """Whether a dotted key differs from its default: a configuration written out in full has every key."""
+        value: Any = self
+        default: Any = ModelConfig.model_construct()
+        for name in key.split("."):
+            value, default = getattr(value, name), getattr(default, name)
+        return value != default
 
     @pydantic.model_validator(mode="after")
     def _table_fits_the_readout(self) -> ModelConfig:
@@ -105,3 +138,8 @@ class ModelConfig(Section):
                 f"{width}. Set both alike, or tied to false"
             )
         return self
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -9,6 +9,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.section import Section
 
+# Rows of a batch of whole examples; lanes make their own.
+EXAMPLES_IN_A_BATCH = 64
+
 
 class PlateauConfig(Section):
     """For `schedule: plateau`: what multiplies the learning rate after `patience` evaluations without a best."""
@@ -67,9 +70,11 @@ class BadStepsConfig(Section):
 
 
 class TrainerConfig(Section):
-    """Stateful truncated back-propagation through time over the lanes of the train split.
+    """Back-propagation through time: truncated, with states carried, over the lanes of the train split; or over whole
+    examples, each from a zero state.
 
-    batch_size: Lanes in one step; null means all of them. It must divide `transform.lanes`.
+    batch_size: Rows of one step. Lanes: it must divide `transform.lanes`, and null means all of them. Examples: null
+        means 64.
     devices: Replicas of the network, one on each GPU (or CPU device), that share the rows of each batch: it must divide
         the batch size. `all` takes every device that there is.
     update_interval: k1, timesteps between two updates; null means `transform.window_length`.

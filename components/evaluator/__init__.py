@@ -1,1 +1,1 @@
-"""Evaluator: what a model reaches on held-out text, against baselines, and whether it may be pushed."""
+"""Evaluator: what a model reaches on held-out data, against baselines, and whether it may be pushed."""

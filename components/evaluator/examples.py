@@ -31,7 +31,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
 
     def predict_batch(features: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
         if isinstance(model, GeneratingModel):
-            return model.predict_batch(features, lengths, beam_width)
+            return model.search(features, lengths, beam_width)
         return model.predict_batch(features, lengths)
 
     predict = compile_inference(model, predict_batch)
@@ -43,7 +43,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
         held_out = Examples(examples, name)
         predictions: dict[str, list[Any]] = {}
         for numbers, predicted in predictions_of(predict, held_out, _ROWS, names):
-            for output, rows in predicted.items():
+            for output, rows in model.kept(predicted, numbers, held_out).items():
                 places = predictions.setdefault(output, [None] * len(held_out))
                 for number, row in zip(numbers.tolist(), rows, strict=True):
                     places[number] = row

@@ -13,17 +13,17 @@ _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", " ": "␣"}
 
 
 def refusals(metrics: Mapping[str, float], thresholds: ThresholdsConfig) -> list[str]:
-    """One sentence for each threshold that the metrics of the eval split miss."""
+    """One sentence for each threshold that the metrics of the eval split miss.
+
+    Raises:
+        ValueError: One is on a metric that there is not: the model is of another task than the configuration's.
+    """
     sentences = []
-    for name in type(thresholds).model_fields:
-        bound = getattr(thresholds, name)
-        if bound.upper is None and bound.lower is None:
-            continue
+    for name, bound in thresholds.given().items():
         if name not in metrics:
-            known = ", ".join(key for key in type(thresholds).model_fields if key in metrics)
             raise ValueError(
-                f"Evaluator: a threshold must be on a metric of the task. Received: evaluator.thresholds.{name}. "
-                f"Choose among {known}, and run the pipeline again: the model is kept."
+                f"Evaluator: a threshold must be on a metric of the model. Received: evaluator.thresholds.{name}. Give "
+                "the model that the configuration describes."
             )
         value = metrics[name]
         # `not <=` rather than `>`: a metric that is NaN misses every bound.

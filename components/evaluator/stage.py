@@ -1,4 +1,4 @@
-"""The Evaluator stage: the likelihood of the held-out splits, the baselines, the report and the blessing."""
+"""The Evaluator stage: the metrics of the held-out splits, the baselines, the report and the blessing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.stage import Stage
 
 @dataclasses.dataclass(frozen=True)
 class Evaluator(Stage):
-    """Measures the model on eval and test, compares it with counting, and blesses it or not."""
+    """Measures the model on eval and test, compares it with baselines, and blesses it or not."""
 
     evaluator: EvaluatorConfig
 

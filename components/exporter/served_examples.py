@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from components.exporter.pieces import token_table
 from components.exporter.text import GraphTokenizer
 from components.tasks.example_task import ExampleModel, Spec
 from components.tasks.generating import GeneratingModel
-from components.transform.graph import TARGET
+from components.transform.graph import TARGET, classes_file
 
 # A search for more hypotheses than this is cut down to it: shapes are fixed when the graph is made.
 WIDEST_BEAM = 8
@@ -32,13 +33,14 @@ class ServedExamples(tf.Module):
         self._model, self._spec = model, spec
         (self._source,) = model.input_names(list(spec.features))
         self._tokenizer = GraphTokenizer(graph) if self._source == "tokens" else None
-        self._target: GraphTokenizer | None = None
+        self._target: Any = None
         if isinstance(model, GeneratingModel):
             self._target = GraphTokenizer(graph / TARGET, "target_")
         self._labels: Any = None
         if self._source == "label":
             names = [name.encode() for name in spec.classes["label"]]
             self._labels = token_table(names, range(len(names)), -1)
+            self._asset = tf.saved_model.Asset(str(classes_file(graph, "label")))  # for clients to read
 
     def signatures(self) -> dict[str, Any]:
         """The function under its names: `serving_default` and the task's own."""
@@ -50,32 +52,15 @@ class ServedExamples(tf.Module):
         specs = self._specs()
         if not isinstance(self._model, GeneratingModel):
             return tf.function(self.serve).get_concrete_function(**specs)
+
+        def answer(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self.serve(**dict(zip([*specs, "beam_width"], values, strict=True)))
+
         # A default is kept by an input signature alone, and only as a tensor.
-        greedy = tf.constant([1])
-        beam = tf.TensorSpec([None], tf.int32, "beam_width")
-        if list(specs) == ["text"]:
-
-            def from_text(text: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(text=text, beam_width=beam_width)
-
-            return tf.function(from_text, [specs["text"], beam])
-        if list(specs) == ["label"]:
-
-            def from_label(label: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(label=label, beam_width=beam_width)
-
-            return tf.function(from_label, [specs["label"], beam])
-        if list(specs) == ["array"]:
-
-            def from_array(array: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-                return self.serve(array=array, beam_width=beam_width)
-
-            return tf.function(from_array, [specs["array"], beam])
-
-        def from_series(array: tf.Tensor, lengths: tf.Tensor, beam_width: tf.Tensor = greedy) -> dict[str, tf.Tensor]:
-            return self.serve(array=array, lengths=lengths, beam_width=beam_width)
-
-        return tf.function(from_series, [specs["array"], specs["lengths"], beam])
+        inputs = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in specs]
+        width = inspect.Parameter("beam_width", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=tf.constant([1]))
+        answer.__signature__ = inspect.Signature([*inputs, width])  # type: ignore[attr-defined]
+        return tf.function(answer, [*specs.values(), tf.TensorSpec([None], tf.int32, "beam_width")])
 
     def _specs(self) -> dict[str, tf.TensorSpec]:
         if self._source == "tokens":
@@ -99,34 +84,37 @@ class ServedExamples(tf.Module):
             # At least one timestep, of padding: a recurrence has no result of none.
             features["tokens"] = tf.pad(rows, [[0, 0], [0, tf.maximum(1 - tf.shape(rows)[1], 0)]])
         elif self._labels is not None:
-            # A class that is not known is the vector of none: one-hot of -1 is zero.
-            features["label"] = self._labels.lookup(request["label"])
+            features["label"] = self._known(request["label"])
         else:
             features["array"] = request["array"]
             if "lengths" in request:
                 lengths["array"] = request["lengths"]
-        if self._target is not None:
-            return self._written(features, lengths, request["beam_width"])
+        if isinstance(self._model, GeneratingModel):
+            return self._written(self._model, (features, lengths), request["beam_width"])
         return self._named(self._model.predict_batch(features, lengths), lengths.get(self._source))
 
-    def _written(self, features: Any, lengths: Any, beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
-        model, target = self._model, self._target
-        batch = tf.shape(features[self._source])[0]
+    def _known(self, labels: tf.Tensor) -> tf.Tensor:
+        """Ids of classes, int32 [batch]; one that is not known ends the request with an error that names it."""
+        ids = self._labels.lookup(labels)
+        rule = f"{self._model.signature}: label must be one of the classes in assets/label.txt. Received: label="
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(ids >= 0), [rule, labels[ids < 0]])]):
+            return tf.identity(ids)
+
+    def _written(self, model: GeneratingModel, given: tuple[Any, Any], beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = tf.shape(given[0][self._source])[0]
         active = tf.broadcast_to(beam_width, [batch])
-
-        def search(width: int) -> dict[str, Any]:
-            return model.predict_batch(features, lengths, width=width, active_width=active)  # type: ignore[call-arg]
-
         # Most requests are greedy, which costs an eighth of the widest search.
-        predicted = tf.cond(tf.reduce_max(active) > 1, lambda: search(WIDEST_BEAM), lambda: search(1))
-        text = target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])  # type: ignore[union-attr]
+        predicted = tf.cond(
+            tf.reduce_max(active) > 1,
+            lambda: model.search(*given, width=WIDEST_BEAM, active_width=active),
+            lambda: model.search(*given, width=1),
+        )
+        text = self._target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])
         return {"text": text, "log_prob": predicted["log_prob"], "finished": predicted["finished"]}
 
     def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:
         answers = dict(predicted)
-        for name, feature in self._model.outputs.items():
-            if feature not in self._spec.classes:
-                continue
+        for name, feature in self._model.classes_of.items():
             answers["classes"] = classes = tf.constant(list(self._spec.classes[feature]))
             answers[name] = tf.gather(classes, predicted[name])
             if feature == "tags" and lengths is not None:

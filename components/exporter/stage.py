@@ -14,7 +14,7 @@ from pipeline.stage import Stage
 
 @dataclasses.dataclass(frozen=True)
 class Exporter(Stage):
-    """Writes the model as a SavedModel: generate, initial_state, step and score."""
+    """Writes the model as a SavedModel: a language model generates and scores, others have their task's signature."""
 
     inputs: ClassVar[Mapping[str, type[Artifact]]] = {"model": Model, "transform_graph": TransformGraph}
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {"exported_model": ExportedModel}

@@ -32,7 +32,7 @@ def check(folder: Path) -> dict[str, Any]:
     loaded = tf.saved_model.load(str(folder))
     task = next((name for name in OF_EXAMPLES if name in loaded.signatures), None)
     if task is not None:
-        reasons, answers = wrong_answers(loaded.signatures, task)
+        reasons, answers = wrong_answers(loaded.signatures, task, known_classes(folder))
         return {"reasons": reasons, "sample": answers}
     reasons = wrong_signatures(loaded.signatures)
     if reasons:
@@ -50,6 +50,12 @@ def known_text(folder: Path) -> str:
     readable = [symbol.decode("utf-8") for symbol in symbols if _is_text(symbol)]
     kind = json.loads((folder / "assets" / "tokenizer.json").read_text("utf-8"))["kind"]
     return (" " if kind == "word" else "").join(readable[-8:])
+
+
+def known_classes(folder: Path) -> list[str]:
+    """Names of the classes that a model reads, from the assets; none where it reads something else."""
+    file = folder / "assets" / "label.txt"
+    return file.read_bytes().decode("utf-8").split("\n")[:-1] if file.exists() else []
 
 
 def end_id(folder: Path) -> int:

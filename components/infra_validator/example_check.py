@@ -3,6 +3,7 @@
 Imports TensorFlow and nothing of this project, as a server would.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ OF_EXAMPLES = {
 }
 
 
-def requests(signature: Any) -> dict[str, np.ndarray]:
-    """Four rows for each input of a signature: different texts, numbers and lengths."""
+def requests(signature: Any, classes: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Four rows for each input of a signature: different texts, numbers and lengths; some of `classes` as a label."""
     random = np.random.default_rng(0)
     made: dict[str, np.ndarray] = {}
     for name, spec in signature.structured_input_signature[1].items():
         shape = [len(_TEXTS), *(_LENGTH if size is None else size for size in spec.shape.as_list()[1:])]
-        if spec.dtype == tf.string:
+        if name == "label":
+            made[name] = np.resize(np.asarray(classes, object), len(_TEXTS))
+        elif spec.dtype == tf.string:
             made[name] = np.asarray(_TEXTS, object)
         elif name == "lengths":
             made[name] = np.asarray([_LENGTH, 1, _LENGTH - 1, 2], np.int32)
@@ -46,14 +49,16 @@ def call(signature: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in signature(**{k: tf.constant(v) for k, v in rows.items()}).items()}
 
 
-def wrong_answers(signatures: Any, task: str) -> tuple[list[str], str]:
+def wrong_answers(signatures: Any, task: str, classes: Sequence[str] = ()) -> tuple[list[str], str]:
     """A sentence for each thing about a task's answers that is not as it should be; and the answers as text.
 
-    They are to be finite, the same when asked again, and a row's the same without its batch mates.
+    They are to be finite, the same when asked again, and a row's the same without its batch mates; a class that the
+    model does not know is to have none.
 
     Args:
         signatures: Of the SavedModel.
         task: The one to try; `serving_default` is to be there, too.
+        classes: Those that it reads, if it does.
     """
     if "serving_default" not in signatures:
         return ["Signature 'serving_default' is missing."], ""
@@ -61,9 +66,11 @@ def wrong_answers(signatures: Any, task: str) -> tuple[list[str], str]:
     found = {name: spec.dtype.name for name, spec in signature.structured_outputs.items()}
     if found != OF_EXAMPLES[task]:
         return [f"Signature {task!r}: outputs must be {OF_EXAMPLES[task]}; they are {found}."], ""
-    rows = requests(signature)
+    rows = requests(signature, classes)
     answers, again = call(signature, rows), call(signature, rows)
     reasons = []
+    if "label" in rows and not _is_refused(signature, {**rows, "label": np.asarray(["\U0010ffff"], object)}):
+        reasons.append("label must be a known class; another one is answered.")
     for name, value in answers.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             reasons.append(f"{name} must be finite; it is not for rows {_rows(~np.isfinite(value))}.")
@@ -85,6 +92,14 @@ def wrong_answers(signatures: Any, task: str) -> tuple[list[str], str]:
                 reasons.append(f"{name} of row {row} must not depend on the rows beside it; alone it differs.")
     shown = "\n".join(f"{name}: {value.tolist()}" for name, value in answers.items() if value.dtype.kind == "O")
     return reasons, shown
+
+
+def _is_refused(signature: Any, rows: dict[str, np.ndarray]) -> bool:
+    try:
+        call(signature, {name: value[:1] for name, value in rows.items()})
+    except tf.errors.InvalidArgumentError:
+        return True
+    return False
 
 
 def _begin(value: Any, alone: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from components.tasks.encoding import without_dropout
+from components.tasks.encoding import check_no_image, without_dropout
 from components.tasks.example_task import Spec
 from components.tasks.generating import GeneratingModel, writer_arguments
 from components.tasks.inputs import ImageEncoder, standardise
@@ -84,6 +84,8 @@ class Captioner(GeneratingModel):
                 "Trainer: the task 'captioning' must have images, arrays of one shape [height, width, channels], or "
                 f"the feature 'label'. Received: arrays of shape {shape}. The task seq2seq reads series."
             )
+        if is_label:
+            check_no_image(config, source)
         return cls(
             source,
             config.units,

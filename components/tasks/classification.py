@@ -43,7 +43,7 @@ class Classifier(ExampleModel):
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("tokens", "array"),)
     targets: ClassVar[tuple[str, ...]] = ("label",)
     signature: ClassVar[str] = "classify"
-    outputs: ClassVar[Mapping[str, str]] = {"label": "label", "probabilities": ""}
+    classes_of: ClassVar[Mapping[str, str]] = {"label": "label"}
 
     def __init__(
         self,

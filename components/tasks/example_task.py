@@ -37,10 +37,9 @@ class ExampleInputs(NamedTuple):
     weights: Any
 
     @classmethod
-    def of(cls, batch: ExampleBatch, names: Sequence[str]) -> Self:
-        """What a model sees of a batch: the features `names`."""
-        features = {name: batch.features[name] for name in names}
-        return cls(features, {name: batch.lengths[name] for name in names if name in batch.lengths}, batch.weights)
+    def of(cls, batch: ExampleBatch) -> Self:
+        """What a model sees of a batch that holds what it reads and learns."""
+        return cls(batch.features, batch.lengths, batch.weights)
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Spec:
         classes: Names of the classes of `label` and `tags`, by id.
         mean, std: What arrays are standardised with; [0] and [1] without any.
         longest: Items of the longest example of the train split, of each feature; known while a model is built.
+        value_mean, value_std: Of the feature `value` in the train split; known while a model is built.
     """
 
     features: Mapping[str, FeatureInfo]
@@ -61,6 +61,8 @@ class Spec:
     mean: Sequence[float] = (0.0,)
     std: Sequence[float] = (1.0,)
     longest: Mapping[str, int] = field(default_factory=dict)
+    value_mean: float = 0.0
+    value_std: float = 1.0
 
     @classmethod
     def read(cls, graph: Path) -> Spec:
@@ -97,7 +99,7 @@ class Split(NamedTuple):
 
     Attributes:
         examples: The features.
-        predictions: Name → an array or a list with an entry for each example, in the order of the split.
+        predictions: Name → a list with what was `kept` of each example, in the order of the split.
     """
 
     examples: Examples
@@ -111,13 +113,13 @@ class ExampleModel(TaskModel):
         inputs: Features that are read, of each tuple the first one that there is.
         targets: Features that are learnt.
         signature: Name under which it is served.
-        outputs: What it is served with: name → feature whose classes or tokens the ids stand for; "" for numbers.
+        classes_of: Which predictions are ids of classes: name → feature whose classes they are; none by default.
     """
 
     inputs: ClassVar[tuple[tuple[str, ...], ...]]
     targets: ClassVar[tuple[str, ...]]
     signature: ClassVar[str]
-    outputs: ClassVar[Mapping[str, str]]
+    classes_of: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def build_for(cls, config: ModelConfig, spec: Spec, seed: int = 0, dtype: Any = None) -> Self:
@@ -127,6 +129,20 @@ class ExampleModel(TaskModel):
     def predict_batch(self, features: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
         """Predicts from the input features; traceable, and what is served. The other features need not be there."""
         raise NotImplementedError(f"{type(self).__name__} must override predict_batch().")
+
+    @classmethod
+    def kept(cls, predicted: dict[str, np.ndarray], numbers: np.ndarray, examples: Examples) -> Mapping[str, Any]:
+        """What judging needs of a batch's predictions: they are held for a whole split. Everything, by default.
+
+        Args:
+            predicted: Name → array with a row for each example.
+            numbers: Of the examples, int64 [rows].
+            examples: Of the split.
+
+        Returns:
+            Name → an array or a list with an entry for each example.
+        """
+        return predicted
 
     @classmethod
     def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
@@ -176,8 +192,7 @@ def predictions_of(
         batch_size: Examples at a time.
         inputs: Features to be read.
     """
-    for batch in examples.in_order(batch_size):
-        read = ExampleInputs.of(batch, inputs)
+    for batch in examples.in_order(batch_size, features=inputs):
         real = batch.examples >= 0
-        predicted = {name: np.asarray(value) for name, value in predict(read.features, read.lengths).items()}
+        predicted = {name: np.asarray(value) for name, value in predict(batch.features, batch.lengths).items()}
         yield batch.examples[real], {name: value[real] for name, value in predicted.items()}

@@ -12,6 +12,7 @@ from components.metrics.bootstrap import Measured, measure, ratio
 from components.metrics.report import figures_table
 from components.metrics.sequences import error_counts, exact_matches, length_counts
 from components.metrics.task_baselines import most_frequent_output
+from components.tasks.encoding import initializer_argument
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
 from components.tasks.task import Loss
 from components.tasks.writer import Writer
@@ -30,7 +31,6 @@ class GeneratingModel(ExampleModel):
     """
 
     targets: ClassVar[tuple[str, ...]] = ("target",)
-    outputs: ClassVar[Mapping[str, str]] = {"text": "target", "log_prob": "", "finished": ""}
     writer: Writer
 
     def context_of(self, features: Mapping[str, Any], lengths: Mapping[str, Any], training: bool = False) -> Any:
@@ -46,10 +46,18 @@ class GeneratingModel(ExampleModel):
         total, count, positions = self.writer.loss_of(c, batch.features["target"], lengths, batch.weights, training)
         return Loss(total, count, positions, [])
 
-    def predict_batch(
-        self, features: Mapping[str, Any], lengths: Mapping[str, Any], width: int = 1, active_width: Any = None
+    def predict_batch(self, features: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes a text for each example greedily; see `search`."""
+        return self.search(features, lengths, width=1)
+
+    def search(
+        self, features: Mapping[str, Any], lengths: Mapping[str, Any], width: int, active_width: Any = None
     ) -> dict[str, Any]:
-        """Writes a text for each example.
+        """Writes a text for each example; traceable.
+
+        Args:
+            features, lengths: As in `predict_batch`.
+            width, active_width: Of the beam, see `Writer.write`.
 
         Returns:
             `text`, token ids int32 [batch, max_length]; their `lengths` int32 [batch]; `log_prob` float32 [batch];
@@ -137,6 +145,7 @@ def writer_arguments(config: ModelConfig, spec: Spec, seed: int) -> dict[str, An
         "context": config.context,
         "stop": config.stop,
         "max_length": spec.longest["target"] + 1,
+        "recurrent_initializer": initializer_argument(config),
         "input_dropout": config.dropout.input,
         "recurrent_dropout": config.dropout.recurrent,
         "output_dropout": config.dropout.output,

@@ -1,7 +1,7 @@
 """Regression on sequences: one real value of a whole series, or at each timestep the values of the next one.
 
 h_1 … h_T = encoder(x_1 … x_T)                  see `components.tasks.encoder`
-ŷ = pool(h) V + c                                [batch]: with the feature `value`, many-to-one
+ŷ = pool(h) V + c, to be (value - mean) / std    [batch]: with the feature `value`, many-to-one
 ŷ_t = h_t V + c, to be (a_{t+1} - mean) / std    [batch, timesteps, features]: without it, many-to-many
 """
 
@@ -21,6 +21,7 @@ from components.metrics.task_baselines import mean_value
 from components.tasks.encoder import Encoder, pool, valid
 from components.tasks.encoding import encoder_arguments, without_dropout
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
+from components.tasks.inputs import standardise
 from components.tasks.task import Loss
 from components.transform.examples import Examples
 from custom_layers import Dropout
@@ -35,6 +36,7 @@ class SequenceRegressor(ExampleModel):
         encoder: Arguments of `Encoder`, for arrays.
         forecast: Predicts each next row of the array; else the feature `value`, from all rows.
         pooling: `last`, `mean` or `max`, without `forecast`.
+        value_mean, value_std: Of the feature `value` in the train split, without `forecast`.
         output_dropout: Share of what the readout reads that training drops.
         seed: Of the readout's initial weights and of its dropout.
     """
@@ -43,19 +45,21 @@ class SequenceRegressor(ExampleModel):
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("array",),)
     targets: ClassVar[tuple[str, ...]] = ()
     signature: ClassVar[str] = "predict"
-    outputs: ClassVar[Mapping[str, str]] = {"value": ""}
 
     def __init__(
         self,
         encoder: Mapping[str, Any],
         forecast: bool = False,
         pooling: str = "last",
+        value_mean: float = 0.0,
+        value_std: float = 1.0,
         output_dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)  # numbers are standardised before they are rounded
         self.encoder_arguments, self.forecast, self.pooling = dict(encoder), forecast, pooling
+        self.value_mean, self.value_std = value_mean, value_std
         self.output_dropout, self.seed = output_dropout, seed
         self.encoder = Encoder(**self.encoder_arguments, dtype=self.dtype_policy, name="encoder")
         self.drop_output = Dropout(output_dropout, seed=seed + 1, dtype=self.dtype_policy)
@@ -77,6 +81,8 @@ class SequenceRegressor(ExampleModel):
             encoder_arguments(config, spec, source, seed),
             forecast="value" not in spec.features,
             pooling=config.pooling,
+            value_mean=spec.value_mean,
+            value_std=spec.value_std,
             output_dropout=config.dropout.output,
             seed=seed,
             dtype=dtype,
@@ -87,7 +93,7 @@ class SequenceRegressor(ExampleModel):
         return [*cls.input_names(features), *(["value"] if "value" in features else [])]
 
     def call(self, inputs: Any, lengths: Any = None, training: bool = False) -> Any:
-        """Returns float32 [batch]; or, to forecast, [batch, timesteps, features]: each next row, standardised."""
+        """Returns, standardised, float32 [batch]; or, to forecast, each next row, [batch, timesteps, features]."""
         encoded = self.encoder(inputs, lengths, training=training)
         read = encoded.sequences if self.forecast else pool(encoded, self.pooling)
         values = ops.cast(self.readout(self.drop_output(read, training=training)), "float32")
@@ -96,11 +102,15 @@ class SequenceRegressor(ExampleModel):
     def loss_of(
         self, batch: Any, states: Sequence[Any] = (), training: bool = True, context: int = 0, probes: Any = None
     ) -> Loss:
-        """Sums the squared errors: of the value, or of each number of each next row (the mean over a row's)."""
+        """Sums the squared errors: of the value, or of each number of each next row (the mean over a row's).
+
+        In units of the train split's standard deviation: whatever the numbers mean, the loss begins near 1.
+        """
         array, lengths = batch.features["array"], batch.lengths.get("array")
         values = self(array, lengths, training=training)
         if not self.forecast:
-            errors = ops.square(values - batch.features["value"])  # [batch]
+            value = standardise(batch.features["value"], [self.value_mean], [self.value_std])
+            errors = ops.square(values - value)  # [batch]
             return Loss(ops.sum(errors * batch.weights), ops.sum(batch.weights), batch.weights.shape[0], [])
         following = self.encoder.reader.standardised(array)[:, 1:]
         errors = ops.mean(ops.square(values[:, :-1] - following), axis=-1)  # [batch, timesteps - 1]
@@ -110,12 +120,11 @@ class SequenceRegressor(ExampleModel):
         return Loss(ops.sum(errors * weights), ops.sum(weights), max(array.shape[0] * (timesteps - 1), 1), [])
 
     def predict_batch(self, features: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns `value`: float32 [batch], or each next row in its own units, [batch, timesteps, features]."""
+        """Returns `value` in its own units: float32 [batch], or each next row, [batch, timesteps, features]."""
         values = self(features["array"], lengths.get("array"))
-        if self.forecast:
-            reader = self.encoder.reader
-            values = values * np.asarray(reader.std, "float32") + np.asarray(reader.mean, "float32")
-        return {"value": values}
+        reader = self.encoder.reader
+        mean, std = (reader.mean, reader.std) if self.forecast else (self.value_mean, self.value_std)
+        return {"value": values * np.asarray(std, "float32") + np.asarray(mean, "float32")}
 
     @classmethod
     def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
@@ -138,8 +147,8 @@ class SequenceRegressor(ExampleModel):
         return Judgement(metrics, baselines, figures_table(metrics, baselines))
 
     def architecture(self) -> dict[str, Any]:
-        encoder = without_dropout(self.encoder_arguments)
-        return {"encoder": encoder, "forecast": self.forecast, "pooling": self.pooling}
+        own = ("forecast", "pooling", "value_mean", "value_std")
+        return {"encoder": without_dropout(self.encoder_arguments), **{name: getattr(self, name) for name in own}}
 
     def get_config(self) -> dict[str, Any]:
         own = {"encoder": self.encoder_arguments, "output_dropout": self.output_dropout, "seed": self.seed}
@@ -153,6 +162,11 @@ def _check_forecast(config: ModelConfig, shape: Sequence[int | None] | None) -> 
             "Trainer: without the feature `value` the task 'regression_sequence' forecasts the rows of a series, so "
             f"arrays must be [timesteps, features]. Received: arrays of shape {list(shape or ())}. Give the documents "
             "a value, or another model.task."
+        )
+    if config.pooling != "last":
+        raise ValueError(
+            "Trainer: a forecast must be made at each timestep, so there is no pooling. Received: "
+            f"model.pooling={config.pooling!r}. Leave it out."
         )
     if config.bidirectional or config.encoder not in ("rnn", "positions"):
         raise ValueError(

@@ -43,7 +43,7 @@ class Tagger(ExampleModel):
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("tokens", "array"),)
     targets: ClassVar[tuple[str, ...]] = ("tags",)
     signature: ClassVar[str] = "tag"
-    outputs: ClassVar[Mapping[str, str]] = {"tags": "tags", "probabilities": ""}
+    classes_of: ClassVar[Mapping[str, str]] = {"tags": "tags"}
 
     def __init__(
         self,
@@ -106,6 +106,16 @@ class Tagger(ExampleModel):
         return {"tags": ops.cast(ops.argmax(probabilities, axis=-1), "int32"), "probabilities": probabilities}
 
     @classmethod
+    def kept(cls, predicted: dict[str, np.ndarray], numbers: np.ndarray, examples: Examples) -> dict[str, list[Any]]:
+        """The tags of each example's own timesteps, and the sum of -ln p of its right ones."""
+        truth = [examples.read("tags", number).astype(np.int64) for number in numbers.tolist()]
+        p = [row[np.arange(len(tags)), tags] for row, tags in zip(predicted["probabilities"], truth, strict=True)]
+        return {
+            "tags": [row[: len(tags)].copy() for row, tags in zip(predicted["tags"], truth, strict=True)],
+            "nats": [float(-np.log(np.maximum(each, np.finfo(np.float32).tiny)).sum()) for each in p],
+        }
+
+    @classmethod
     def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
         """Accuracy and macro-F1 of the timesteps, and nats, beside what is most frequent in train.
 
@@ -115,11 +125,7 @@ class Tagger(ExampleModel):
         names, count = spec.classes["tags"], len(split.examples)
         truth = [split.examples.read("tags", i).astype(np.int64) for i in range(count)]
         lengths = np.array([len(tags) for tags in truth])
-        found = np.concatenate([p[:n] for p, n in zip(split.predictions["tags"], lengths, strict=True)])
-        nats = [
-            -np.log(np.maximum(p[np.arange(len(tags)), tags], np.finfo(np.float32).tiny)).sum()
-            for p, tags in zip(split.predictions["probabilities"], truth, strict=True)
-        ]
+        found, nats = np.concatenate(split.predictions["tags"]), split.predictions["nats"]
         flat = np.concatenate(truth)
         metrics = {
             **class_metrics(class_counts(flat, found, len(names), lengths)),

@@ -11,13 +11,14 @@ p(y_t) = softmax(h_t V + c)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from components.decoding import Decoded, StopRule, beam_search, repeat_rows
+from components.tasks.initializers import recurrent_initializer as make_initializer
 from custom_layers import ContextDecoder, Dropout, LengthHead, StopHead, TokenEmbedding
 
 
@@ -36,6 +37,7 @@ class Writer(keras.layers.Layer):
         context: Where C goes in: `initial`, `every` or `both`.
         stop: What ends a sequence.
         max_length: Tokens at most.
+        recurrent_initializer: As in `LanguageModel`.
         input_dropout, recurrent_dropout, output_dropout: As in `LanguageModel`.
         seed: Of the initial weights and of dropout.
 
@@ -56,6 +58,7 @@ class Writer(keras.layers.Layer):
         stop: StopRule = "end_token",
         max_length: int = 50,
         *,
+        recurrent_initializer: str | Mapping[str, float] = "orthogonal",
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         output_dropout: float = 0.0,
@@ -71,7 +74,7 @@ class Writer(keras.layers.Layer):
             recurrent_dropout,
             output_dropout,
         )
-        self.seed = seed
+        self.recurrent_initializer, self.seed = recurrent_initializer, seed
         dtype = self.dtype_policy
         self.table = TokenEmbedding(vocabulary_size, embedding, seed=seed, dtype=dtype, name="table")
         self.table.build()
@@ -82,6 +85,7 @@ class Writer(keras.layers.Layer):
             activation,
             input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout,
+            recurrent_initializer=make_initializer(recurrent_initializer, seed + 1),
             seed=seed + 1,
             dtype=dtype,
             name="decoder",
@@ -177,6 +181,7 @@ class Writer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         own = ("vocabulary_size", "end", "banned", "context_width", "units", "embedding", "activation", "context")
-        more = ("stop", "max_length", "input_dropout", "recurrent_dropout", "output_dropout", "seed")
-        named = {name: getattr(self, name) for name in (*own, *more)}
+        more = ("stop", "max_length", "recurrent_initializer", "seed")
+        dropout = ("input_dropout", "recurrent_dropout", "output_dropout")
+        named = {name: getattr(self, name) for name in (*own, *more, *dropout)}
         return {**super().get_config(), **named, "layers": self.num_layers}

@@ -21,9 +21,7 @@ from components.transform.manifest import Manifest
 from components.transform.reader import LaneReader
 from components.transform.stream import read_stream
 from components.transform.tokenizers import Tokenizer, load
-from pipeline.trainer_config import TrainerConfig
-
-_EXAMPLES_IN_A_BATCH = 64
+from pipeline.trainer_config import EXAMPLES_IN_A_BATCH, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def read_corpus(graph: Path, examples: Path, config: TrainerConfig) -> Corpus:
     steps: Steps
     if manifest.records == "examples":
         train = Examples(examples, "train")
-        steps = ExampleSteps(train, tokenizer.end, config.batch_size or _EXAMPLES_IN_A_BATCH, config.seed)
+        steps = ExampleSteps(train, tokenizer.end, config.batch_size or EXAMPLES_IN_A_BATCH, config.seed)
         predictions = int(train.lengths("tokens").sum()) + len(train)
     else:
         lanes = LaneReader(examples, "train", tokenizer.end, config.batch_size)

@@ -14,9 +14,8 @@ from components.tasks.example_task import ExampleInputs, ExampleModel, Spec
 from components.trainer.backend import compile_inference
 from components.trainer.steps import BatchSteps, Steps
 from components.transform.examples import ExampleBatch, Examples
-from pipeline.trainer_config import TrainerConfig
-
-BATCH_SIZE = 64
+from components.transform.moments import Moments
+from pipeline.trainer_config import EXAMPLES_IN_A_BATCH, TrainerConfig
 
 
 class TaskSteps(BatchSteps):
@@ -29,11 +28,10 @@ class TaskSteps(BatchSteps):
     """
 
     def __init__(self, examples: Examples, names: list[str], batch_size: int, seed: int) -> None:
-        super().__init__(examples, batch_size, seed, max(int(examples.lengths(name).max()) for name in names))
-        self._names = names
+        super().__init__(examples, names, batch_size, seed, max(int(examples.lengths(name).max()) for name in names))
 
     def window(self, batch: ExampleBatch) -> ExampleInputs:
-        return ExampleInputs.of(batch, self._names)
+        return ExampleInputs.of(batch)
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,9 @@ class ExampleData:
             config: How the train split is divided into steps.
         """
         split = Examples(examples, "train")
-        longest = {name: int(split.lengths(name).max()) for name in split.features}
-        spec = dataclasses.replace(Spec.read(graph), longest=longest)
+        spec = dataclasses.replace(Spec.read(graph), **_measured(split))
         names = model.names_in(list(spec.features))
-        train = TaskSteps(split, names, config.batch_size or BATCH_SIZE, config.seed)
+        train = TaskSteps(split, names, config.batch_size or EXAMPLES_IN_A_BATCH, config.seed)
         return cls(train, Examples(examples, "eval"), names, spec)
 
     def objective(self, model: ExampleModel) -> ExampleObjective:
@@ -74,10 +71,20 @@ class ExampleData:
         return ExampleObjective(model, self)
 
 
+def _measured(train: Examples) -> dict[str, Any]:
+    """What a `Spec` has of the train split besides what Transform wrote."""
+    longest = {name: int(train.lengths(name).max()) for name in train.features}
+    if "value" not in train.features:
+        return {"longest": longest}
+    moments = Moments.of(train.scalars("value")[:, None])
+    return {"longest": longest, "value_mean": float(moments.mean[0]), "value_std": float(moments.std[0])}
+
+
 class ExampleObjective:
     """Judges a model of examples by its loss: see `components.trainer.objective.Objective`."""
 
     goal = "loss"
+    measure = None  # the diagnostics are of states that are carried
 
     def __init__(self, model: ExampleModel, data: ExampleData) -> None:
         self._data = data
@@ -93,8 +100,8 @@ class ExampleObjective:
 
     def evaluate(self) -> Mapping[str, float]:
         total = count = 0.0
-        for batch in self._data.held_out.in_order(self._data.train.batch_size):
-            sums = self._loss(ExampleInputs.of(batch, self._data.names))
+        for batch in self._data.held_out.in_order(self._data.train.batch_size, features=self._data.names):
+            sums = self._loss(ExampleInputs.of(batch))
             total, count = (
                 before + float(ops.convert_to_numpy(new)) for before, new in zip((total, count), sums, strict=True)
             )
@@ -110,6 +117,3 @@ class ExampleObjective:
 
     def sample(self, epoch: int) -> str:
         return ""
-
-    def measure(self) -> None:
-        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from components.trainer.steps import Steps
@@ -13,9 +13,13 @@ class Objective(Protocol):
 
     Attributes:
         goal: The metric of an evaluation that the best weights have the lowest of.
+        measure: Measures how far gradients reach and the like, see `diagnostics.measure`; None where that says nothing.
     """
 
     goal: str
+
+    @property
+    def measure(self) -> Callable[[], dict[str, Any]] | None: ...
 
     def figures(self, loss: float) -> dict[str, float]:
         """Names what the mean loss of some steps is: what is recorded and shown, in order of importance."""
@@ -28,9 +32,6 @@ class Objective(Protocol):
 
     def sample(self, epoch: int) -> str:
         """Shows, as text, what the model does; another sample each epoch."""
-
-    def measure(self) -> dict[str, Any] | None:
-        """Measures how far gradients reach and the like, see `diagnostics.measure`; None where that says nothing."""
 
 
 class Data(Protocol):

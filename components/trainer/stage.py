@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Trainer(Stage):
-    """Trains the network by stateful truncated BPTT and keeps the best weights."""
+    """Trains the network, by truncated BPTT over lanes or on whole examples, and keeps the best weights."""
 
     model: ModelConfig
     trainer: TrainerConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -133,6 +133,7 @@ class BatchSteps(ABC):
 
     Args:
         examples: Of the train split.
+        features: Those that are read.
         batch_size: Examples of a step; rows of weight 0 fill up the last batch of a length.
         seed: Decides the order, another one each epoch.
         timesteps: Of the longest example.
@@ -140,9 +141,9 @@ class BatchSteps(ABC):
 
     context = 0
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int, timesteps: int) -> None:
+    def __init__(self, examples: Examples, features: Sequence[str], batch_size: int, seed: int, timesteps: int) -> None:
         self.batch_size, self.timesteps = batch_size, timesteps
-        self._examples, self._seed = examples, seed
+        self._examples, self._features, self._seed = examples, features, seed
         self.whole_epoch = examples.batch_count(batch_size)
 
     def count(self, epoch: int) -> int:
@@ -152,7 +153,8 @@ class BatchSteps(ABC):
         return epochs * self.whole_epoch
 
     def read(self, epoch: int, first: int = 0) -> Iterator[Step]:
-        for batch in self._examples.batches(self.batch_size, epoch_seed(self._seed, epoch), first):
+        order = epoch_seed(self._seed, epoch)
+        for batch in self._examples.batches(self.batch_size, order, first, features=self._features):
             yield Step(self.window(batch), fresh=True)
 
     @abstractmethod
@@ -170,7 +172,7 @@ class ExampleSteps(BatchSteps):
     """
 
     def __init__(self, examples: Examples, end: int, batch_size: int, seed: int) -> None:
-        super().__init__(examples, batch_size, seed, int(examples.lengths("tokens").max()) + 1)
+        super().__init__(examples, ["tokens"], batch_size, seed, int(examples.lengths("tokens").max()) + 1)
         self._end = end
 
     def window(self, batch: ExampleBatch) -> Window:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -89,6 +90,7 @@ class Training:
         devices = replicas.count(config.devices, device_count(), steps.batch_size, VIRTUAL_DEVICES)
         self._update = TrainStep(model, self._optimizer, update, devices)
         self._objective = data.objective(model)
+        self._measure = self._objective.measure if config.diagnostics else None
         self._weights_before: dict[str, np.ndarray] = {}  # the last update of an epoch that is evaluated
         self.step, self.epoch, self.index = 0, 1, 0
         self.over = False
@@ -130,7 +132,7 @@ class Training:
     def _take(self, step: Step) -> None:
         if step.fresh:
             self._states = self._model.initial_states(self._data.train.batch_size)
-        if self._config.diagnostics and self._is_evaluated() and self.index + 1 == self._data.train.count(self.epoch):
+        if self._measure is not None and self._is_evaluated() and self.index + 1 == self._data.train.count(self.epoch):
             self._weights_before = self._weights()
         self._states, result = self._update(step.window, self._states, self.step, self.scale)
         self._results.append(result)
@@ -226,18 +228,14 @@ class Training:
             f"\nepoch {self.epoch}/{self._config.epochs}: eval {self._objective.describe(result)}"
             f"{' (best so far)' if is_best else ''}\n" + (f"{text}\n" if text else "")
         )
-        if self._config.diagnostics:
-            self._diagnose()
+        if self._measure is not None:
+            self._diagnose(self._measure)
         self._reported = self._seconds()
 
-    def _diagnose(self) -> None:
+    def _diagnose(self, measure: Callable[[], dict[str, Any]]) -> None:
         """Measures the weights of the last update (not their averages)."""
-        weights = self._weights()
-        measures = self._objective.measure()
-        if measures is None:
-            return
-        measures["update_ratios"] = update_ratios(self._weights_before, weights)
-        self._history.write(epoch=self.epoch, step=self.step, diagnostics=measures)
+        ratios = update_ratios(self._weights_before, self._weights())
+        self._history.write(epoch=self.epoch, step=self.step, diagnostics={**measure(), "update_ratios": ratios})
 
     def _weights(self) -> dict[str, np.ndarray]:
         self._update.sync()

@@ -106,7 +106,7 @@ class ExampleBatch(NamedTuple):
 
 
 class Examples:
-    """All features of the examples of a split.
+    """The examples of a split.
 
     Args:
         folder: The transformed examples.
@@ -169,7 +169,9 @@ class Examples:
         """Number of batches that `batches` yields from its first on."""
         return sum(-(-len(members) // batch_size) for members in self._bucketed(buckets))
 
-    def batches(self, batch_size: int, seed: int, first: int = 0, buckets: int = 8) -> Iterator[ExampleBatch]:
+    def batches(
+        self, batch_size: int, seed: int, first: int = 0, buckets: int = 8, features: Sequence[str] | None = None
+    ) -> Iterator[ExampleBatch]:
         """Yields every example once, in an order that `seed` decides; batches are of one bucket each.
 
         Args:
@@ -177,38 +179,48 @@ class Examples:
             seed: Another for each epoch.
             first: Batch to start at. None before it is read.
             buckets: How many lengths there are; more of them means less padding and more shapes to compile for.
+            features: Those that are read; all of them if not given.
         """
         random = np.random.default_rng(seed)
         order = []
         for members in self._bucketed(buckets):
-            widths = self._widths(members)
+            widths = self._widths(members, features)
             mixed = random.permutation(members)
             order += [(widths, mixed[i : i + batch_size]) for i in range(0, len(mixed), batch_size)]
         for index in random.permutation(len(order))[first:]:
             widths, rows = order[index]
             yield self._batch(rows, batch_size, widths)
 
-    def in_order(self, batch_size: int, buckets: int = 8) -> Iterator[ExampleBatch]:
+    def in_order(
+        self, batch_size: int, buckets: int = 8, features: Sequence[str] | None = None
+    ) -> Iterator[ExampleBatch]:
         """Yields every example once, the shortest bucket first, and in each by number: the same batches every time.
 
         Args:
             batch_size: Rows of every batch; the last one of a bucket is filled up.
             buckets: How many lengths there are.
+            features: Those that are read; all of them if not given.
         """
         for members in self._bucketed(buckets):
-            widths = self._widths(members)
+            widths = self._widths(members, features)
             for i in range(0, len(members), batch_size):
                 yield self._batch(members[i : i + batch_size], batch_size, widths)
 
-    def _widths(self, members: np.ndarray) -> dict[str, int]:
-        """Longest of each ragged feature in a bucket: batches of a bucket have one shape."""
-        return {name: max(int(self.lengths(name)[members].max()), 1) for name in self._ragged}
+    def _widths(self, members: np.ndarray, features: Sequence[str] | None) -> dict[str, int | None]:
+        """The features to be read → their longest in a bucket, None of those that do not vary.
 
-    def _batch(self, rows: np.ndarray, batch_size: int, widths: dict[str, int]) -> ExampleBatch:
+        All batches of a bucket have one shape.
+        """
+        return {
+            name: max(int(self.lengths(name)[members].max()), 1) if name in self._ragged else None
+            for name in (self.features if features is None else features)
+        }
+
+    def _batch(self, rows: np.ndarray, batch_size: int, widths: dict[str, int | None]) -> ExampleBatch:
         filling = batch_size - len(rows)
         return ExampleBatch(
-            features={name: self._column(name, rows, batch_size, widths.get(name)) for name in self.features},
-            lengths={name: np.pad(self.lengths(name)[rows], (0, filling)) for name in self._ragged},
+            features={name: self._column(name, rows, batch_size, width) for name, width in widths.items()},
+            lengths={name: np.pad(self.lengths(name)[rows], (0, filling)) for name in widths if name in self._ragged},
             weights=np.pad(np.ones(len(rows), np.float32), (0, filling)),
             examples=np.pad(rows, (0, filling), constant_values=-1),
         )

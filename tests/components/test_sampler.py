@@ -6,6 +6,7 @@ import math
 import pytest
 
 from components import sampler
+from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.likelihood import evaluate, scorer
 from components.trainer.backend import compile_inference
 from pipeline.errors import UsageError
@@ -49,6 +50,21 @@ def test_version_folder_of_a_version_is_itself(tmp_path):
     make_version(tmp_path / "1")
 
     assert sampler.version_folder(tmp_path / "1") == tmp_path / "1"
+
+
+@pytest.mark.parametrize(
+    ("ask", "name"), [(sampler.sample, "generate"), (functools.partial(sampler.score, text="a"), "score")]
+)
+@pytest.mark.parametrize(("signature", "task"), [("tag", "tagging"), ("predict", "regression_sequence")])
+def test_model_of_another_task_is_refused_naming_task_and_signature(monkeypatch, tmp_path, ask, name, signature, task):
+    monkeypatch.setattr(sampler, "load_signatures", lambda model: {"serving_default": None, signature: None})
+
+    with pytest.raises(UsageError, match=f"with the signature '{name}'.*of the task {task}, whose.* is '{signature}'"):
+        ask(model=tmp_path)
+
+
+def test_tasks_of_signatures_are_those_of_the_catalogue():
+    assert {model.signature: task for task, model in EXAMPLE_TASKS.items()} == sampler.TASKS
 
 
 def test_version_folder_without_a_model_raises_naming_it(tmp_path):

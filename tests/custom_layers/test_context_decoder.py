@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from custom_layers import ContextDecoder
+from custom_layers import ContextDecoder, SpectralRadius
 from custom_layers.recurrence import fused, reference
 
 # Keras 3.15 itself reads JAX variables in a way that NumPy 2 has deprecated.
@@ -253,6 +253,29 @@ def test_context_decoder_seed_gives_each_layer_weights_of_its_own_twice_the_same
     matrices = [weight for weight in built[0] if weight.ndim == 2]
     assert len(matrices) == 8
     assert min(np.abs(a - b).max() for i, a in enumerate(matrices) for b in matrices[:i]) > 0.01
+
+
+def test_context_decoder_recurrent_initializer_is_that_of_every_layer():
+    built = {}
+    for initializer in ("identity", "orthogonal", SpectralRadius(0.5, seed=9)):
+        decoder = ContextDecoder(UNITS, 2, recurrent_initializer=initializer, seed=1)
+        decoder.build((None, None, UNITS), (None, UNITS))
+        again = ContextDecoder.from_config(decoder.get_config())
+        again.build((None, None, UNITS), (None, UNITS))
+        built[str(initializer)], repeated = (
+            [array(layer.cell.recurrent_kernel) for layer in each.recurrent_layers] for each in (decoder, again)
+        )
+        for one, other in zip(built[str(initializer)], repeated, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    identity, orthogonal, scaled = built.values()
+    for matrix in identity:
+        np.testing.assert_array_equal(matrix, np.eye(UNITS))
+    for matrix in orthogonal:
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(UNITS), atol=1e-5)
+    for matrix in scaled:
+        np.testing.assert_allclose(np.abs(np.linalg.eigvals(matrix)).max(), 0.5, rtol=1e-4)
+    assert np.abs(scaled[0] - scaled[1]).max() > 0.01  # seeds of their own
 
 
 def test_context_decoder_drops_only_while_training(data):

@@ -180,6 +180,7 @@ def test_load_config_override_of_an_alias_changes_one_section_only(tmp_path: Pat
         ("trainer.nan_policy=ignore", ["trainer.nan_policy must be one of 'fail', 'skip', 'kick', 'rollback'"]),
         ("trainer.optimizer.ema=1.0", ["trainer.optimizer.ema must be a number > 0 and < 1"]),
         ("trainer.batch_size=7", ["Config: trainer.batch_size must divide transform.lanes=64; received 7."]),
+        ("evaluator.thresholds.accuracy.lower=0.5", ["thresholds.accuracy must be on a metric of the task language"]),
         ("pipeline.name=no", ["pipeline.name must be", "Received: pipeline.name=False. Put it in quotes"]),
         ("pipeline.name=../up", ["pipeline.name must be a name of letters"]),
     ],
@@ -190,6 +191,43 @@ def test_load_config_bad_value_is_one_line_with_its_path(tmp_path: Path, overrid
     assert "\n" not in text
     for part in parts:
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("task", "tokenizer", "metric", "known"),
+    [
+        ("tagging", "word", "bleu", "accuracy, macro_f1, nats"),
+        ("regression_sequence", "char", "accuracy", "mse, mae"),
+        ("seq2seq", "char", "bleu", "exact_match, error_rate"),
+        ("seq2seq", "word", "bleu", None),
+        ("classification", "char", "macro_f1", None),
+    ],
+)
+def test_load_config_threshold_on_a_metric_of_another_task_is_refused(
+    tmp_path: Path, task: str, tokenizer: str, metric: str, known: str | None
+) -> None:
+    overrides = [
+        f"model.task={task}",
+        f"transform={{records: examples, tokenizer: {tokenizer}}}",
+        f"evaluator.thresholds.{metric}.lower=0.5",
+    ]
+    if known is None:
+        load_config(write(tmp_path), overrides)
+        return
+    text = message(write(tmp_path), *overrides)
+    assert f"evaluator.thresholds.{metric} must be on a metric of the task {task}: {known}" in text
+
+
+@pytest.mark.parametrize(("batch_size", "rows"), [("null", 64), ("9", 9)])
+def test_load_config_devices_that_do_not_divide_a_batch_of_examples_are_refused(
+    tmp_path: Path, batch_size: str, rows: int
+) -> None:
+    examples = ["transform.records=examples", f"trainer.batch_size={batch_size}"]
+
+    text = message(write(tmp_path), *examples, "trainer.devices=5")
+
+    assert f"trainer.devices must divide the rows of a batch, trainer.batch_size={rows}; received 5." in text
+    assert load_config(write(tmp_path), [*examples, "trainer.devices=1"]).trainer.devices == 1
 
 
 def test_load_config_several_problems_are_told_together(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def test_refusals_nan_misses_every_bound(bounds):
     assert len(refusals({**METRICS, "nats": math.nan}, thresholds(nats=bounds))) == 1
 
 
+def test_refusals_of_a_metric_that_the_model_has_not_is_an_error():
+    with pytest.raises(ValueError, match=r"on a metric of the model.*evaluator.thresholds.bleu"):
+        refusals(METRICS, thresholds(bleu={"lower": 5.0}))
+
+
 def test_metrics_table_has_every_number_of_every_split():
     baselines = {
         "unigram": {"bits_per_char": 4.7891, "gain": 2.6251},

@@ -11,6 +11,7 @@ from components.evaluator.stage import Evaluator
 from components.tasks import files
 from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import EvaluatorConfig
+from pipeline.evaluator_config import TASK_METRICS
 from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
 
 VOCABULARY = CharTokenizer(("pad", "end"), IDENTITY, "abcd")
@@ -76,6 +77,8 @@ def test_evaluator_metrics_are_token_weighted_and_compared_with_the_baselines(bl
         assert found["nats"] == pytest.approx(nats, rel=1e-5)
         assert found["bits_per_char"] == pytest.approx(nats / math.log(2), rel=1e-5)
         assert found["perplexity"] == pytest.approx(math.exp(nats), rel=1e-4)
+        counts = {name for name, value in found.items() if isinstance(value, int)}
+        assert set(found) - counts - {"baselines"} == set(TASK_METRICS["language_model"])  # thresholds can be on them
         held_out = stream_of(SPLITS[split], END)
         baselines = {
             "unigram": unigram_nats(train, held_out, len(VOCABULARY)) / math.log(2),

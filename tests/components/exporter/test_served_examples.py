@@ -9,6 +9,7 @@ from components.exporter.stage import Exporter
 from components.infra_validator.stage import InfraValidator
 from components.native_logs import import_quietly
 from components.tasks import files
+from components.tasks.captioning import Captioner
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.examples import Examples
@@ -91,7 +92,7 @@ def request_of(tf, source, features, lengths):
 def check_texts(model, signature, request, expected, given):
     """Greedy and beam search, as the Keras model writes."""
     tf = import_quietly("tensorflow")
-    wide = {name: to_numpy(value) for name, value in model.predict_batch(*given, width=3).items()}
+    wide = {name: to_numpy(value) for name, value in model.search(*given, width=3).items()}
     rows = len(expected["text"])
     for width, wanted in ((1, expected), (3, wide)):
         found = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([width])).items()}
@@ -104,6 +105,57 @@ def check_texts(model, signature, request, expected, given):
     each = {k: v.numpy() for k, v in signature(**request, beam_width=tf.constant([1, 3] * rows)[:rows]).items()}
     np.testing.assert_allclose(each["log_prob"][::2], expected["log_prob"][::2], atol=1e-4)
     np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
+
+
+def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(tmp_path):
+    graph, _ = example_data.write(tmp_path, "captioning of classes")
+    spec = dataclasses.replace(Spec.read(graph), longest={"target": 3})
+    model = Captioner.build_for(ModelConfig(task="captioning", units=3, layers=1), spec)
+    files.save(model, tmp_path)
+    saved_model = tmp_path / "saved_model"
+    saved_model.mkdir()
+    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": saved_model}, tmp_path)
+    tf = import_quietly("tensorflow")
+    signature = tf.saved_model.load(str(saved_model)).signatures["caption"]
+
+    described = signature_def(saved_model, "caption")
+    assert set(described.inputs) == {"label", "beam_width"}
+    assert list(described.defaults["beam_width"].int_val) == [1]
+    assert signature(label=tf.constant(["dive"]), beam_width=tf.constant([1]))["text"].shape == (1,)
+    for unknown in ("jump", ""):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)label must be one of.*{unknown}"):
+            signature(label=tf.constant(["dive", unknown]), beam_width=tf.constant([1]))
+    assert (saved_model / "assets" / "label.txt").read_text("utf-8").split() == sorted(example_data.COMMANDS)
+    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
+    assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
+
+
+def test_model_that_answers_unknown_classes_is_refused(tmp_path):
+    tf = import_quietly("tensorflow")
+    from components.infra_validator.example_check import wrong_answers
+
+    def caption(label, beam_width):
+        ones = tf.ones_like(label, tf.float32) * tf.cast(tf.reduce_min(beam_width), tf.float32) * 0
+        return {"text": tf.strings.join([label, "!"]), "log_prob": ones, "finished": tf.equal(ones, 0)}
+
+    module = tf.Module()
+    specs = [tf.TensorSpec([None], tf.string, "label"), tf.TensorSpec([None], tf.int32, "beam_width")]
+    module.caption = tf.function(caption, input_signature=specs)
+    signatures = {"serving_default": module.caption, "caption": module.caption}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    loaded = tf.saved_model.load(str(tmp_path))
+
+    assert wrong_answers(loaded.signatures, "caption", ["dive", "climb"])[0] == [
+        "label must be a known class; another one is answered."
+    ]
+
+
+def signature_def(saved_model, name):
+    """What a server reads of a signature."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    return proto.meta_graphs[0].signature_def[name]
 
 
 @pytest.mark.slow

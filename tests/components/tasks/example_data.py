@@ -101,7 +101,11 @@ def task_of(kind):
 
 def write(folder, kind, seed=0):
     """Writes `graph` and `examples` into a folder; returns both."""
-    make, features = KINDS[kind]
+    return write_kind(folder, *KINDS[kind], seed, labels=sorted(COMMANDS) if kind in WRITERS else LABELS)
+
+
+def write_kind(folder, make, features, seed=0, labels=LABELS):
+    """As `write`, of examples that `make` makes of a random generator."""
     random = np.random.default_rng(seed)
     splits = {name: [make(random) for _ in range(size)] for name, size in SIZES.items()}
     graph = folder / "graph"
@@ -112,12 +116,11 @@ def write(folder, kind, seed=0):
     if "target" in features:
         (graph / TARGET).mkdir()
         FRENCH.save(graph / TARGET)
-    labels = sorted(COMMANDS) if kind in WRITERS else LABELS
     for name, names in {"label": labels, "tags": TAGS}.items():
         if name in features:
             save_classes(graph, name, names)
     if "array" in features:
         numbers = np.concatenate([row["array"] for row in splits["train"]]).astype("float64")
-        axes = 0 if kind != "captioning" else None
+        axes = 0 if len(features["array"].shape) == 2 else None
         save_scaling(graph, np.atleast_1d(numbers.mean(axis=axes)), np.atleast_1d(numbers.std(axis=axes)))
     return graph, write_examples(folder / "examples", features, splits)

@@ -11,8 +11,10 @@ from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import ExampleInputs, Spec
 from components.trainer.examples import ExampleData
 from components.trainer.loop import train
+from components.trainer.training import Training
 from components.transform.examples import Examples
-from pipeline.config import ModelConfig, OptimizerConfig, TrainerConfig
+from pipeline.config import ModelConfig, OptimizerConfig, ThresholdsConfig, TrainerConfig
+from pipeline.evaluator_config import TASK_METRICS
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
@@ -72,7 +74,7 @@ def errors_by_hand(kind, model, batch, row):
     if kind == "tagging":
         return [-np.log(p[tag]) for p, tag in zip(found["probabilities"], features["tags"][0], strict=True)]
     if kind == "regression_sequence":
-        return [(found["value"] - features["value"][0]) ** 2]
+        return [((found["value"] - features["value"][0]) / model.value_std) ** 2]
     std = np.asarray(model.encoder.reader.std)
     return np.mean(((found["value"][:-1] - features["array"][0, 1:]) / std) ** 2, axis=-1).tolist()
 
@@ -80,12 +82,12 @@ def errors_by_hand(kind, model, batch, row):
 def test_loss_counts_every_prediction_once_and_no_padding(kind, data):
     model, opened = built(kind, data)
     randomise(model, seed=2)
-    batches = list(Examples(data[1], "eval").in_order(8, buckets=1))
+    batches = list(Examples(data[1], "eval").in_order(8, buckets=1, features=opened.names))
     batch = next(batch for batch in batches if 0 < batch.weights.sum() < 8)  # with rows that only fill it
     names = [name for name in opened.names if name in batch.lengths]
     assert any(len(set(batch.lengths[name][batch.weights > 0])) > 1 for name in names)  # and with padding
 
-    loss = model.loss_of(ExampleInputs.of(batch, opened.names), training=False)
+    loss = model.loss_of(ExampleInputs.of(batch), training=False)
 
     expected = [error for row in np.flatnonzero(batch.weights) for error in errors_by_hand(kind, model, batch, row)]
     assert float(loss.total) == pytest.approx(np.sum(expected), rel=1e-4)
@@ -116,6 +118,76 @@ def test_task_learns_its_rule_and_beats_the_baseline(kind, data, tmp_path):
     assert np.isfinite(outcome.best)
 
 
+def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
+    model, _ = built(kind, data)
+
+    metrics = evaluate_examples(model, *data).metrics["eval"]
+
+    beside = {"examples", "intervals", "baselines"}
+    assert sorted(set(metrics) - beside) == sorted(TASK_METRICS[model.task])
+    assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
+
+
+@pytest.mark.slow
+def test_value_far_from_zero_is_learnt_and_predicted_in_its_own_units(tmp_path):
+    def far(random):
+        row = example_data.marked_sum(random)
+        return {**row, "value": 1000 + 50 * (row["value"] - 1) / 6**-0.5}  # mean 1000, standard deviation 50
+
+    _, features = example_data.KINDS["regression_sequence"]
+    data = example_data.write_kind(tmp_path, far, features)
+    model, opened = built("regression_sequence", data)
+    assert (model.value_mean, model.value_std) == (pytest.approx(1000, abs=15), pytest.approx(50, abs=10))
+    before = opened.objective(model).evaluate()["loss"]
+
+    train(model, opened, TRAINER, tmp_path, tmp_path / "work")
+
+    loaded = files.load(tmp_path)
+    reached = evaluate_examples(loaded, *data).metrics["test"]
+    assert before < 10  # in standard deviations: of raw numbers it would be a million
+    assert reached["mse"] < reached["baselines"]["mean"]["mse"] / 2
+    assert 100 < reached["baselines"]["mean"]["mse"] < 10_000  # guard: metrics are of raw numbers
+    batch = next(Examples(data[1], "test").in_order(8, features=["array"]))
+    found = to_numpy(loaded.predict_batch(batch.features, batch.lengths)["value"])
+    assert 800 < found.min() < found.max() < 1200
+
+
+def test_value_that_is_constant_is_standardised_to_zero(tmp_path):
+    _, features = example_data.KINDS["regression_sequence"]
+    data = example_data.write_kind(tmp_path, lambda random: {**example_data.marked_sum(random), "value": 7.0}, features)
+    model, opened = built("regression_sequence", data)
+
+    assert (model.value_mean, model.value_std) == (7.0, 1.0)
+    assert np.isfinite(opened.objective(model).evaluate()["loss"])
+
+
+def test_training_of_examples_copies_no_weights_for_diagnostics(tmp_path, monkeypatch):
+    model, opened = built("classification", example_data.write(tmp_path, "classification"))
+    copies = []
+    monkeypatch.setattr(Training, "_weights", lambda self: copies.append(self.step) or {})
+
+    train(model, opened, TRAINER.model_copy(update={"epochs": 1}), tmp_path, tmp_path / "work")
+
+    assert TRAINER.diagnostics  # guard
+    assert copies == []
+
+
+def test_evaluation_keeps_of_tags_no_probability_of_another_class(tmp_path):
+    model, _ = built("tagging", example_data.write(tmp_path, "tagging"))
+    examples = Examples(tmp_path / "examples", "eval")
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.ones(3), (2, 7)).astype("float32")  # of two examples, filled up to seven timesteps
+    numbers = np.array([4, 1])
+
+    kept = model.kept({"tags": p.argmax(-1).astype("int32"), "probabilities": p}, numbers, examples)
+
+    for row, number in enumerate(numbers):
+        truth = examples.read("tags", number)
+        assert kept["tags"][row].tolist() == p[row, : len(truth)].argmax(-1).tolist()
+        assert kept["tags"][row].base is None  # no view: the batch it was cut from is free
+        assert kept["nats"][row] == pytest.approx(-sum(np.log(p[row, t, tag]) for t, tag in enumerate(truth)))
+
+
 def test_model_saved_and_loaded_predicts_the_same(kind, data, tmp_path):
     model, opened = built(kind, data, dropout={"input": 0.2, "output": 0.3})
     randomise(model, seed=5)
@@ -137,7 +209,7 @@ def test_model_saved_and_loaded_predicts_the_same(kind, data, tmp_path):
 
 def test_training_drops_inputs_and_evaluation_does_not(kind, data):
     model, opened = built(kind, data, dropout={"input": 0.5, "recurrent": 0.3, "output": 0.5})
-    batch = ExampleInputs.of(next(Examples(data[1], "train").in_order(16)), opened.names)
+    batch = ExampleInputs.of(next(Examples(data[1], "train").in_order(16, features=opened.names)))
 
     training = [float(model.loss_of(batch, training=True).total) for _ in range(2)]
     evaluation = [float(model.loss_of(batch, training=False).total) for _ in range(2)]

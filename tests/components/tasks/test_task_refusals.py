@@ -8,6 +8,7 @@ import pytest
 
 from components.tasks.captioning import Captioner
 from components.tasks.catalogue import model_class
+from components.tasks.classification import Classifier
 from components.tasks.encoder import Encoder
 from components.tasks.example_task import Spec
 from components.tasks.inputs import Inputs
@@ -21,6 +22,7 @@ from tests.testing import to_numpy
 
 SERIES = FeatureInfo("array", "float32", shape=(None, 2))
 FRAMES = FeatureInfo("array", "uint8", shape=(None, 4, 4, 1))
+FRENCH_TOKENS = FeatureInfo("tokens", "uint8", size=len(FRENCH))
 TEXT = Spec({"tokens": FeatureInfo("tokens", "uint8", size=4), "tags": FeatureInfo("classes", "uint8", size=2)})
 
 
@@ -33,6 +35,7 @@ def config(task, **arguments):
     [
         (FRAMES, {}, r"arrays must be \[timesteps, features\]\. Received: arrays of shape \[None, 4, 4, 1\]"),
         (SERIES, {"bidirectional": True}, "must read the rows before it only.*model.bidirectional=True"),
+        (SERIES, {"pooling": "max"}, "no pooling.*model.pooling='max'"),
         (SERIES, {"encoder": "mean"}, "must read the rows before it only.*model.encoder='mean'"),
     ],
 )
@@ -42,6 +45,31 @@ def test_forecast_that_cannot_be_is_refused(feature, arguments, text):
     with pytest.raises(ValueError, match=text):
         SequenceRegressor.build_for(config("regression_sequence", **arguments), spec)
     SequenceRegressor.build_for(config("regression_sequence"), dataclasses.replace(spec, features={"array": SERIES}))
+
+
+@pytest.mark.parametrize(
+    ("task", "features", "arguments", "text"),
+    [
+        (Classifier, {"array": SERIES}, {"image": "linear"}, "images.*model.image='linear'.*'classification'.*array"),
+        (Classifier, {"array": SERIES}, {"embedding": 9}, "a series is read as it is.*model.embedding=9"),
+        (Tagger, {"tokens": TEXT.features["tokens"]}, {"image": "linear"}, "model.image='linear'.*'tagging'.*tokens"),
+        (
+            Captioner,
+            {"label": FeatureInfo("class", "uint8", size=2)},
+            {"image": "linear"},
+            "model.image='linear'.*'captioning'.*label",
+        ),
+    ],
+)
+def test_key_of_images_is_refused_where_there_are_none(task, features, arguments, text):
+    target = {"label": FeatureInfo("class", "uint8", size=2), "tags": TEXT.features["tags"], "target": FRENCH_TOKENS}
+    tokenizers = {"tokens": FRENCH, "target": FRENCH}
+    classes = {"label": ["x", "y"], "tags": ["x", "y"]}
+    spec = Spec({**target, **features}, tokenizers, classes, longest={"target": 2})
+
+    with pytest.raises(ValueError, match=text):
+        task.build_for(config(task.task, **arguments), spec)
+    task.build_for(config(task.task), spec)
 
 
 def test_forecast_does_not_see_what_it_forecasts():
@@ -95,3 +123,16 @@ def test_numbers_are_standardised_before_they_are_rounded_to_bfloat16():
 
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     np.testing.assert_array_equal(to_numpy(keras.ops.cast(found, "float32")), [[[0.5, 0.25], [-1.0, -1.0]]])
+
+
+def test_writer_starts_with_the_recurrent_initializer_of_the_configuration():
+    target = {"label": FeatureInfo("class", "uint8", size=2), "target": FRENCH_TOKENS}
+    spec = Spec(target, {"target": FRENCH}, {"label": ["x", "y"]}, longest={"target": 2})
+
+    identity, orthogonal = (
+        Captioner.build_for(config("captioning", recurrent_initializer=name), spec).writer.decoder.recurrent_layers[0]
+        for name in ("identity", "orthogonal")
+    )
+
+    np.testing.assert_array_equal(to_numpy(identity.cell.recurrent_kernel), np.eye(3))
+    assert np.abs(to_numpy(orthogonal.cell.recurrent_kernel) - np.eye(3)).max() > 0.1

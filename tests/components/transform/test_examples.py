@@ -212,3 +212,30 @@ def test_examples_of_an_empty_split_have_no_batch(tmp_path: Path) -> None:
     examples = Examples(write_examples(tmp_path / "x", FEATURES, {"train": []}), "train")
     assert (len(examples), examples.batch_count(2)) == (0, 0)
     assert [*examples.batches(2, 0)] == [*examples.in_order(2)] == []
+
+
+@pytest.mark.parametrize(("make", "arguments"), [("batches", (4, 1)), ("in_order", (4,))])
+def test_batches_of_some_features_read_no_others(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch, make: str, arguments: tuple[int, ...]
+) -> None:
+    wanted = ["label", "tags"]
+    read: set[str] = set()
+    original = Examples.read
+
+    def recorded(self: Examples, feature: str, example: int) -> np.ndarray:
+        read.add(feature)
+        return original(self, feature, example)
+
+    monkeypatch.setattr(Examples, "read", recorded)
+
+    whole = [*getattr(examples, make)(*arguments)]
+    assert read == {"tokens", "tags", "target", "array"}  # guard: all that are not one number
+    read.clear()
+    some = [*getattr(examples, make)(*arguments, features=wanted)]
+
+    assert read == {"tags"}
+    for one, other in zip(some, whole, strict=True):
+        assert (set(one.features), set(one.lengths)) == (set(wanted), {"tags"})
+        np.testing.assert_array_equal(one.examples, other.examples)
+        for name in wanted:
+            np.testing.assert_array_equal(one.features[name], other.features[name])
