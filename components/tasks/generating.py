@@ -88,7 +88,8 @@ class GeneratingModel(ExampleModel):
         metrics["finished"] = measure(np.stack([finished, np.ones_like(finished)], axis=1), ratio)
         frequent = most_frequent_output([known["target"] for known in train.fields()])
         texts = {"most frequent": [tokenizer.options.apply(frequent)] * len(written)}
-        source = spec.tokenizers.get("tokens")
+        (read,) = cls.input_names(list(spec.features))
+        source = spec.tokenizers.get(read)
         if source is not None and source.kind == tokenizer.kind:
             rows = (split.examples.read("tokens", i) for i in range(len(split.examples)))
             texts["copy"] = [source.decode(ids) for ids in rows]

@@ -129,6 +129,23 @@ def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
 
 
 @pytest.mark.slow
+def test_text_that_is_not_read_is_no_baseline(tmp_path):
+    make, features = example_data.KINDS["captioning of classes"]
+
+    def with_text(random):
+        return {**make(random), "tokens": [example_data.UP, example_data.LEFT]}
+
+    data = example_data.write_kind(
+        tmp_path, with_text, {**features, "tokens": example_data.TOKENS}, labels=sorted(example_data.COMMANDS)
+    )
+    model, _ = built("captioning of classes", data)
+    assert set(evaluate_examples(model, *data).metrics["test"]["baselines"]) == {"most frequent"}
+    # What is read is one.
+    read = example_data.write(tmp_path / "read", "seq2seq")
+    model, _ = built("seq2seq", read)
+    assert set(evaluate_examples(model, *read).metrics["test"]["baselines"]) == {"most frequent", "copy"}
+
+
 def test_value_far_from_zero_is_learnt_and_predicted_in_its_own_units(tmp_path):
     def far(random):
         row = example_data.marked_sum(random)
