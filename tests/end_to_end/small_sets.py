@@ -69,7 +69,7 @@ def prepared_plays(folder: Path) -> Sample:
             name="tiny_shakespeare",
             version="1.0.0",
             features=tfds.features.FeaturesDict({"text": tfds.features.Text()}),
-            split_datasets={split: [{"text": text}] for split, text in texts.items()},
+            split_datasets={split: [(0, {"text": text})] for split, text in texts.items()},
             data_dir=folder / "tfds",
             file_format="array_record",
         )
@@ -202,9 +202,9 @@ def vowels(folder: Path) -> Sample:
 
 
 def digits(folder: Path) -> dict[str, np.ndarray]:
-    """40 of train and 15 of test, from 0 to 2; returns some images."""
-    labels = [number % 3 for number in range(55)]
-    raw.put(folder, {raw.TABLE: raw.csv_lines("".join(map(str, labels[:40]))), **raw.idx(bytes(labels[40:]))})
+    """24 of train and 8 of test, from 0 to 2; returns some images."""
+    labels = [number % 3 for number in range(32)]
+    raw.put(folder, {raw.TABLE: raw.csv_lines("".join(map(str, labels[:24]))), **raw.idx(bytes(labels[24:]))})
     return {"array": np.stack([raw.pixels(number) for number in range(200, 212)])}
 
 
