@@ -94,7 +94,8 @@ class ExampleGenConfig(Section):
     fields: Which field of a record of `jsonl:`, `csv:`, `tsv:` and `tfds:` is the text, and which are other features.
     splits: Shares of the corpus; `same`: all of it for every split; `given`: the splits that the source itself names.
     split_by: Whole documents by the hash of their id, or contiguous pieces of the corpus.
-    on_bad_record: What cannot be read stops the run, or is counted, listed in `bad_records.jsonl` and left out.
+    on_bad_record: What cannot be read stops the run, or is counted, listed in `bad_records.jsonl` and left out; so is
+        then what has a class (`label`, `tags`) in eval or test that train has not.
     data_dir: Where `tfds:` keeps its data sets; null for TFDS's own default.
     data_root: The folder in which `dataset:` looks for a folder of the data set's name. The environment variable
         `RNN_PIPELINE_DATA_ROOT` comes before it.

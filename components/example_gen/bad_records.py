@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,17 +34,43 @@ class Found(NamedTuple):
     record: BadRecord
 
 
-def bad_records(corpus: StagedCorpus, again: np.ndarray, odd: np.ndarray) -> Iterator[Found]:
-    """Yields the bad records in the order of the corpus: what parsers met, ids that came before, odd arrays.
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """Documents that could be read and are bad beside the others.
 
-    Args:
-        corpus: What was staged.
+    Attributes:
         again: What `repeated` found.
         odd: What `misshapen` found.
+        unseen: What `unseen_classes` found among the others.
     """
-    ids = _marked(corpus, again, lambda document: _repeated_id(corpus.job))
-    shapes = _marked(corpus, odd & ~again, lambda document: _misshapen(corpus, document))
-    return heapq.merge(_met(corpus), ids, shapes, key=lambda found: found.place)
+
+    again: np.ndarray
+    odd: np.ndarray
+    unseen: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+    def left(self) -> np.ndarray:
+        """Those that are not among them: bool [documents]."""
+        left = ~(self.again | self.odd)
+        left[list(self.unseen)] = False
+        return left
+
+
+def bad_records(corpus: StagedCorpus, marked: Marked) -> Iterator[Found]:
+    """Yields the bad records in the order of the corpus.
+
+    Args:
+        corpus: What was staged, and what parsers met.
+        marked: Documents that were found bad afterwards.
+    """
+    unseen = np.zeros(len(marked.odd), bool)
+    unseen[list(marked.unseen)] = True
+    found = [
+        _met(corpus),
+        _marked(corpus, marked.again, lambda document: _repeated_id(corpus.job)),
+        _marked(corpus, marked.odd & ~marked.again, lambda document: _misshapen(corpus, document)),
+        _marked(corpus, unseen, lambda document: _unseen(*marked.unseen[document])),
+    ]
+    return heapq.merge(*found, key=lambda each: each.place)
 
 
 def _met(corpus: StagedCorpus) -> Iterator[Found]:
@@ -98,6 +125,11 @@ def _misshapen(corpus: StagedCorpus, document: int) -> _Reason:
     return _Reason(rule, f"an array of shape {own}", "Correct the record")
 
 
+def _unseen(split: str, value: str) -> _Reason:
+    fix = "Correct the record, or put one of this class into train"
+    return _Reason(f"every class of {split} must occur in train", value, fix)
+
+
 def _marked(corpus: StagedCorpus, marked: np.ndarray, reason: Callable[[int], _Reason]) -> Iterator[Found]:
     first = 0
     for group, size in zip(corpus.groups, corpus.sizes.tolist(), strict=True):
@@ -129,10 +161,13 @@ def error_for(found: Found, count: int, job: Job) -> ValueError:
     )
 
 
-def write_list(path: Path, found: Iterable[Found]) -> None:
-    """Writes one JSON object a bad record: `file`, `offset`, `line` where it has one, `reason`."""
+def write_list(path: Path, found: Iterable[Found]) -> int:
+    """Writes one JSON object a bad record: `file`, `offset`, `line` where it has one, `reason`; returns how many."""
+    count = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for _, piece, record in found:
             line = {} if record.line is None else {"line": record.line}
             entry = {"file": piece.id, "offset": record.offset, **line, "reason": f"{record.rule}: {record.reason}"}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            count += 1
+    return count

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from components.documents import write_features
 from components.example_gen.assemble import StagedCorpus, write_splits
-from components.example_gen.bad_records import FILE, bad_records, error_for, misshapen, repeated, write_list
+from components.example_gen.bad_records import FILE, Marked, bad_records, error_for, misshapen, repeated, write_list
 from components.example_gen.datasets.locate import Located, locate
 from components.example_gen.datasets.registry import find
 from components.example_gen.features import features_of
@@ -23,6 +23,7 @@ from components.example_gen.sources import InputFile, digest, list_files
 from components.example_gen.split_names import KNOWN, split_code_in
 from components.example_gen.splits import Part, by_hash, by_position, given, same
 from components.example_gen.staging import stage_group
+from components.example_gen.unseen_classes import unseen_classes
 from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Examples
 from pipeline.config import BeamConfig, ExampleGenConfig, SeparatorConfig
@@ -59,9 +60,14 @@ class ExampleGen(Stage):
         staging = examples / ".staging"
         try:
             corpus = self._stage(staging)
-            left = self._without_bad(corpus, examples)
-            write_splits(corpus, self._plan(corpus, left), examples)
-            write_features(examples, corpus.features(left))
+            marked = self._marked(corpus)
+            plan = self._plan(corpus, marked.left())
+            if self.example_gen.on_bad_record == "skip":
+                marked = dataclasses.replace(marked, unseen=unseen_classes(corpus, plan))
+                plan = _without_unseen(plan, marked)
+                self._list_bad(corpus, marked, examples)
+            write_splits(corpus, plan, examples)
+            write_features(examples, corpus.features(marked.left()))
         except BaseException:
             for path in examples.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -127,32 +133,28 @@ class ExampleGen(Stage):
         job = dataclasses.replace(job, dataset=found.name, data_dir=settings.data_dir)
         return job, list(tfds.example_pieces(builder, only_named=by_name))
 
-    def _without_bad(self, corpus: StagedCorpus, examples: Path) -> np.ndarray:
-        """Deals with bad records as configured.
-
-        Returns:
-            Which documents are left: bool [documents].
-        """
+    def _marked(self, corpus: StagedCorpus) -> Marked:
+        """Finds the documents that are bad; the first bad record is the end if it has to be."""
         # Documents that are named after their files cannot have a name twice.
         own_ids = self.example_gen.fields.id is not None or corpus.job.layout == "dataset"
         nothing = np.zeros(len(corpus.characters), bool)
         again = repeated(corpus.hashes) if own_ids else nothing
-        odd = nothing if corpus.shapes is None else misshapen(corpus.shapes)
-        found = bad_records(corpus, again, odd)
+        marked = Marked(again, nothing if corpus.shapes is None else misshapen(corpus.shapes))
+        found = bad_records(corpus, marked)
         first = next(found, None)
-        count = 0 if first is None else 1 + sum(1 for _ in found)
-        left = ~(again | odd)
-        if first is not None and (self.example_gen.on_bad_record == "fail" or not left.any()):
-            raise error_for(first, count, corpus.job)
-        if self.example_gen.on_bad_record == "skip":
-            write_list(examples / FILE, bad_records(corpus, again, odd))
+        if first is not None and (self.example_gen.on_bad_record == "fail" or not marked.left().any()):
+            raise error_for(first, 1 + sum(1 for _ in found), corpus.job)
+        return marked
+
+    @staticmethod
+    def _list_bad(corpus: StagedCorpus, marked: Marked, examples: Path) -> None:
+        count = write_list(examples / FILE, bad_records(corpus, marked))
         if count:
             Console(stderr=True, highlight=False, soft_wrap=True).print(
-                f"ExampleGen: {count:,} of {count + int(left.sum()):,} records are bad and left out; {FILE} of the "
-                "examples lists them.",
+                f"ExampleGen: {count:,} of {count + int(marked.left().sum()):,} records are bad and left out; {FILE} "
+                "of the examples lists them.",
                 markup=False,
             )
-        return left
 
     def _plan(self, corpus: StagedCorpus, left: np.ndarray) -> dict[str, Part]:
         """Which of the documents that are left go where."""
@@ -180,6 +182,22 @@ class ExampleGen(Stage):
         if not parts:
             raise _too_short(total, "train", what)
         return {name: part.among(left) for name, part in parts.items()}
+
+
+def _without_unseen(plan: Mapping[str, Part], marked: Marked) -> dict[str, Part]:
+    """What the splits take without the documents whose classes train has not."""
+    if not marked.unseen:
+        return dict(plan)
+    left = marked.left()
+    rest = {name: dataclasses.replace(part, chosen=part.chosen & left) for name, part in plan.items()}
+    for name, part in rest.items():
+        if not part.chosen.any():
+            split, value = next(iter(marked.unseen.values()))
+            raise ValueError(
+                f"ExampleGen: every split must hold a document whose classes occur in train. Received: none of them "
+                f"in {name!r}; {value} in {split!r}, for one. Put documents of these classes into train."
+            )
+    return rest
 
 
 def _too_short(total: int, split: str, what: str) -> ValueError:

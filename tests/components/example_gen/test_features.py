@@ -206,3 +206,53 @@ def test_features_of_a_table(tmp_path: Path) -> None:
 def test_example_gen_config_keys_that_do_not_fit_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ExampleGenConfig.model_validate(settings)
+
+
+RATED = [("train", "a", "X Y"), ("eval", "a", "X Y"), ("train", "b", "Z"), ("eval", "c", "X"), ("test", "b", "Y W")]
+RATED += [("test", "b", "Y"), ("train", "a", "X")]
+CLASSES = {"text": "t", "label": "y", "tags": "g", "split": "s"}
+
+
+def rated(path: Path, records: list[tuple[str, str, str]]) -> str:
+    """Records of a split, a label and tags."""
+    lines = [{"s": split, "y": label, "g": tags, "t": tags.lower()} for split, label, tags in records]
+    return f"jsonl:{write_lines(path, lines)}"
+
+
+def test_classes_that_train_lacks_are_bad_records_with_skip_and_left_to_others_without(tmp_path: Path) -> None:
+    source = rated(tmp_path / "a.jsonl", RATED)
+    kept = generate(tmp_path / "fail", source, "given", fields=CLASSES)
+    assert [len(fields(kept, split)) for split in ("train", "eval", "test")] == [3, 2, 2]
+    examples = generate(tmp_path / "skip", source, "given", fields=CLASSES, on_bad_record="skip")
+    assert [known["id"] for split in ("train", "eval", "test") for known in fields(examples, split)] == [
+        *(f"a.jsonl:{number}" for number in (1, 3, 7)),
+        "a.jsonl:2",
+        "a.jsonl:6",
+    ]
+    assert [(bad["line"], bad["reason"]) for bad in bad_records(examples)] == [
+        (4, "every class of eval must occur in train: label='c'"),
+        (5, "every class of test must occur in train: tags='W'"),
+    ]
+
+
+def test_classes_that_train_lacks_beside_other_bad_records_are_listed_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = rated(tmp_path / "a.jsonl", [*RATED[:3], ("eval", "b", "Z  Z"), *RATED[3:]])
+    examples = generate(tmp_path / "skip", source, "given", fields=CLASSES, on_bad_record="skip")
+    assert [bad["line"] for bad in bad_records(examples)] == [4, 5, 6]
+    assert "ExampleGen: 3 of 8 records are bad and left out" in capsys.readouterr().err
+
+
+def test_no_class_is_unseen_where_every_split_is_the_whole_corpus(tmp_path: Path) -> None:
+    named = {name: field for name, field in CLASSES.items() if name != "split"}
+    examples = generate(tmp_path / "o", rated(tmp_path / "a.jsonl", RATED), fields=named, on_bad_record="skip")
+    assert bad_records(examples) == []
+    assert len(fields(examples, "eval")) == len(RATED)
+
+
+def test_split_of_nothing_but_classes_that_train_lacks_is_refused(tmp_path: Path) -> None:
+    source = rated(tmp_path / "a.jsonl", [*RATED[:4], RATED[4]])
+    with pytest.raises(ValueError, match=r"none of them in 'test'; label='c' in 'eval', for one"):
+        generate(tmp_path / "out", source, "given", fields=CLASSES, on_bad_record="skip")
+    assert list((tmp_path / "out").iterdir()) == []

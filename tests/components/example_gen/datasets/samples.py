@@ -1,31 +1,16 @@
-"""What the tests of data sets share: small samples in the raw formats, read as ExampleGen reads them."""
+"""What the tests of data sets share: reading them as ExampleGen does, and what it says of bad records."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from components.example_gen.datasets.registry import find
 from components.example_gen.parsed import BadRecord, Document
 from components.example_gen.split_names import SPLITS
 
 Read = tuple[list[dict[str, Any]], list[BadRecord]]
-
-
-def put(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Writes files below a data root, those that end in `.gz` compressed."""
-    for name, content in files.items():
-        raw = content.encode() if isinstance(content, str) else content
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-    return root
 
 
 def read(name: str, root: Path) -> Read:
@@ -53,12 +38,6 @@ def read(name: str, root: Path) -> Read:
             assert set(data_set.features) <= set(known)
             good.append(known)
     return good, bad
-
-
-def png(pixels: np.ndarray, mode: str = "RGB") -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def rules(bad: list[BadRecord]) -> list[tuple[int | None, str, str]]:

@@ -1,32 +1,46 @@
 """Data sets of arrays: literal documents of small samples, bad records by name, and the real sets if at hand."""
 
-import struct
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.components.example_gen.datasets.samples import png, put, read, rules
+from tests.components.example_gen.datasets.raw import (
+    CAPTIONS,
+    IMAGES,
+    JOINTS,
+    LABELS,
+    NAMES,
+    ONES,
+    TABLE,
+    coefficients,
+    csv_lines,
+    films,
+    frame,
+    idx,
+    pixels,
+    png,
+    put,
+)
+from tests.components.example_gen.datasets.samples import read, rules
 from tests.real_sets import DATA, files_at_hand
 
 # ---- Japanese Vowels ------------------------------------------------------------------------------------------------
 
-ONES = "1.0 " * 12 + "\r\n"
 TEST_COUNTS = (31, 35, 88, 44, 29, 24, 40, 50, 29)
-
-
-def row(value: float) -> str:
-    return " ".join(f"{value + i / 16:.4f}" for i in range(12)) + " \r\n"
 
 
 def vowels(count: int, first: str = "") -> str:
     """Sequences of one timestep, the first of them given."""
-    return (first or row(0.5)) + ONES + "".join(row(number) + ONES for number in range(1, count))
+    return (first or coefficients(0.5)) + ONES + "".join(coefficients(number) + ONES for number in range(1, count))
 
 
 def test_japanese_vowels_labels_go_by_order(tmp_path: Path) -> None:
-    files = {"japanese_vowels/ae.train": vowels(270, row(0.25) + row(-2.0)), "japanese_vowels/ae.test": vowels(370)}
+    files = {
+        "japanese_vowels/ae.train": vowels(270, coefficients(0.25) + coefficients(-2.0)),
+        "japanese_vowels/ae.test": vowels(370),
+    }
     put(tmp_path, {name: text + "\r\n" for name, text in files.items()})
     good, bad = read("japanese_vowels", tmp_path)
     assert bad == []
@@ -42,11 +56,11 @@ def test_japanese_vowels_labels_go_by_order(tmp_path: Path) -> None:
     ("text", "expected", "kept"),
     [
         (vowels(270, "1 2 3\r\n"), (1, "a row must have 12 numbers", "3 of them"), 269),
-        (vowels(270, row(1).replace("1.0000", "one")), (1, "a row must be numbers", None), 269),
-        (vowels(270, row(1).replace("1.0000", "nan")), (1, "the numbers of a row must be finite", None), 269),
+        (vowels(270, coefficients(1).replace("1.0000", "one")), (1, "a row must be numbers", None), 269),
+        (vowels(270, coefficients(1).replace("1.0000", "nan")), (1, "the numbers of a row must be finite", None), 269),
         (ONES + vowels(269), (1, "a sequence must have a timestep", "none"), 269),
         (vowels(269), (538, "ae.train must have 270 sequences", "269 that are whole"), 269),
-        (vowels(269) + row(1), (539, "ae.train must have 270 sequences", None), 269),
+        (vowels(269) + coefficients(1), (539, "ae.train must have 270 sequences", None), 269),
         (vowels(271), (542, "ae.train must have 270 sequences", "more"), 270),
     ],
 )
@@ -73,24 +87,10 @@ def test_japanese_vowels_real_set() -> None:
 
 # ---- Gesture phase --------------------------------------------------------------------------------------------------
 
-HEADER = ",".join(f"{joint}{axis}" for joint in ("lh", "rh", "h", "s", "lw", "rw") for axis in "xyz")
-HEADER += ",timestamp,phase\n"
-VIDEOS = ("a1", "a2", "a3", "b1", "b3")
-
-
-def frame(value: float, phase: str) -> str:
-    return ",".join(f"{value + joint}" for joint in range(18)) + f",99,{phase}\n"
-
-
-def films(**texts: str) -> dict[str, str]:
-    return {
-        f"gesture_phase_users_ab/{video}_raw.csv.gz": texts.get(video, HEADER + frame(0, "Rest")) for video in VIDEOS
-    }
-
 
 def test_gesture_phase_cuts_videos_into_stretches(tmp_path: Path) -> None:
-    long = HEADER + "".join(frame(i, "Rest" if i % 2 else "Stroke") for i in range(103))
-    portuguese = "\ufeff" + HEADER + frame(0.5, "Preparação") + frame(1, "Hold")
+    long = JOINTS + "".join(frame(i, "Rest" if i % 2 else "Stroke") for i in range(103))
+    portuguese = "\ufeff" + JOINTS + frame(0.5, "Preparação") + frame(1, "Hold")
     put(tmp_path, films(a1=long, b1=portuguese))
     good, bad = read("gesture_phase_users_ab", tmp_path)
     assert bad == []
@@ -116,9 +116,9 @@ def test_gesture_phase_cuts_videos_into_stretches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "rule", "kept"),
     [
-        (HEADER + frame(0, "Nap") + frame(1, "Hold"), 2, "a phase must be one of Rest", ["Hold"]),
-        (HEADER + "1,2\n" + frame(1, "Hold"), 2, "a row must be one of the table", ["Hold"]),
-        (HEADER + frame(0, "Hold").replace("0", "x", 1), 2, "a row must be numbers", None),
+        (JOINTS + frame(0, "Nap") + frame(1, "Hold"), 2, "a phase must be one of Rest", ["Hold"]),
+        (JOINTS + "1,2\n" + frame(1, "Hold"), 2, "a row must be one of the table", ["Hold"]),
+        (JOINTS + frame(0, "Hold").replace("0", "x", 1), 2, "a row must be numbers", None),
         ("lhx,phase\n" + "1,Hold\n", 1, "the header must have 'lhx', 'lhy'", None),
     ],
 )
@@ -144,25 +144,6 @@ def test_gesture_phase_real_set() -> None:
 
 
 # ---- MNIST ----------------------------------------------------------------------------------------------------------
-
-TABLE = "mnist_small/mnist_5k_train.csv.gz"
-IMAGES, LABELS = "mnist_small/t10k-images-idx3-ubyte.gz", "mnist_small/t10k-labels-idx1-ubyte.gz"
-
-
-def pixels(number: int) -> np.ndarray:
-    return np.random.default_rng(number).integers(0, 256, 784).astype(np.uint8)
-
-
-def idx(labels: bytes) -> dict[str, bytes]:
-    images = b"".join(pixels(100 + number).tobytes() for number in range(len(labels)))
-    return {
-        IMAGES: struct.pack(">4I", 2051, len(labels), 28, 28) + images,
-        LABELS: struct.pack(">2I", 2049, len(labels)) + labels,
-    }
-
-
-def csv_lines(labels: str) -> str:
-    return "".join(",".join(map(str, [*pixels(i), label])) + "\n" for i, label in enumerate(labels))
 
 
 def test_mnist_small_images_and_labels(tmp_path: Path) -> None:
@@ -249,8 +230,6 @@ def test_mnist_real_set() -> None:
 # ---- Images with words ----------------------------------------------------------------------------------------------
 
 SQUARE = {size: np.random.default_rng(size).integers(0, 256, (size, size, 3)).astype(np.uint8) for size in (32, 64)}
-NAMES = "image\tname\tshort_name\tcategory\tsubcategory\n"
-CAPTIONS = "image\tcategory\ten\tfr\tde\n"
 
 
 def test_twemoji_images_names_and_categories(tmp_path: Path) -> None:

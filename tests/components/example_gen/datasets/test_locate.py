@@ -10,7 +10,7 @@ from components.example_gen.datasets.locate import ROOT_VARIABLE, Located, locat
 from components.example_gen.datasets.registry import DATA_SETS
 from pipeline.config import ExampleGenConfig
 from tests.components.example_gen.corpora import bad_records, documents, fields, generate, stage
-from tests.components.example_gen.datasets.samples import png, put
+from tests.components.example_gen.datasets.raw import png, put
 
 POLARITY = {"sentence_polarity/rt-polarity.pos": "fine\ngood\n\n", "sentence_polarity/rt-polarity.neg": "dull\n"}
 

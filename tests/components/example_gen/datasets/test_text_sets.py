@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.example_gen.datasets.samples import put, read, rules
+from tests.components.example_gen.datasets.raw import conllu_word, put
+from tests.components.example_gen.datasets.samples import read, rules
 from tests.real_sets import DATA, files_at_hand
 
 # ---- Sentence polarity ----------------------------------------------------------------------------------------------
@@ -224,17 +225,18 @@ EWT = {f"ud_english_ewt/en_ewt-ud-{split}.conllu.gz": "" for split in ("train", 
 EWT_TRAIN = "ud_english_ewt/en_ewt-ud-train.conllu.gz"
 
 
-def word(number: str, form: str, tag: str) -> str:
-    return f"{number}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"
-
-
 def test_ud_english_ewt_words_and_their_tags(tmp_path: Path) -> None:
     sentence = (
-        "# text = it isn't 10 000\n" + word("1", "it", "PRON") + word("2-3", "isn't", "_") + word("2", "is", "AUX")
+        "# text = it isn't 10 000\n"
+        + conllu_word("1", "it", "PRON")
+        + conllu_word("2-3", "isn't", "_")
+        + conllu_word("2", "is", "AUX")
     )
-    sentence += word("3", "n't", "PART") + word("3.1", "left", "VERB") + word("4", "10 000", "NUM") + "\n"
-    last = "\n# one more\n" + word("1", "Yes", "INTJ")  # two empty lines before, none after
-    dev = word("1", "é", "X")
+    sentence += (
+        conllu_word("3", "n't", "PART") + conllu_word("3.1", "left", "VERB") + conllu_word("4", "10 000", "NUM") + "\n"
+    )
+    last = "\n# one more\n" + conllu_word("1", "Yes", "INTJ")  # two empty lines before, none after
+    dev = conllu_word("1", "é", "X")
     put(tmp_path, EWT | {EWT_TRAIN: sentence + last, "ud_english_ewt/en_ewt-ud-dev.conllu.gz": dev})
     good, bad = read("ud_english_ewt", tmp_path)
     assert bad == []
@@ -254,14 +256,17 @@ def test_ud_english_ewt_words_and_their_tags(tmp_path: Path) -> None:
     ("line", "rule", "number"),
     [
         ("2\tran\tVERB\n", "a word must be a line of 10 columns", 2),
-        (word("2", "", "VERB"), "a word must have a form", 2),
-        (word("2", "ran", "_"), "a word must have a form and a part of speech", 2),
-        (word("two", "ran", "VERB"), "a word must have a number", 2),
+        (conllu_word("2", "", "VERB"), "a word must have a form", 2),
+        (conllu_word("2", "ran", "_"), "a word must have a form and a part of speech", 2),
+        (conllu_word("two", "ran", "VERB"), "a word must have a number", 2),
         ("\n# nothing\n", "a sentence must have a word", 3),
     ],
 )
 def test_ud_english_ewt_bad_line_costs_its_sentence(tmp_path: Path, line: str, rule: str, number: int) -> None:
-    put(tmp_path, EWT | {EWT_TRAIN: word("1", "Al", "PROPN") + line + "\n" + word("1", "Yes", "INTJ") + "\n"})
+    put(
+        tmp_path,
+        EWT | {EWT_TRAIN: conllu_word("1", "Al", "PROPN") + line + "\n" + conllu_word("1", "Yes", "INTJ") + "\n"},
+    )
     good, bad = read("ud_english_ewt", tmp_path)
     assert [known["text"] for known in good][-1] == "Yes"
     assert len(good) == (2 if line.startswith("\n") else 1)
