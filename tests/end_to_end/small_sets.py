@@ -264,6 +264,7 @@ SMALL_SETS: Mapping[str, Callable[[Path], Sample]] = {
     "sentiment": reviews,
     "shakespeare": plays,
     "speaker": vowels,
+    "surnames": languages,
     "tinyshakespeare": prepared_plays,
     "translation": captions_in_french,
 }

@@ -32,11 +32,7 @@ SIGNATURES = {
 # Name → recipe, what makes its data, more settings: what no recipe has as it is.
 VARIANTS = {
     "stop_head": ("pronunciation", spelt_words, ["model.stop=stop_head"]),
-    "length_head": (
-        "names",
-        languages,
-        ["model.stop=length_head", "model.task=captioning", "model.bidirectional=false"],
-    ),
+    "length_head": ("surnames", languages, ["model.stop=length_head"]),
 }
 UNITS = 8
 CONTROLS = {"max_length": 12, "temperature": 0.8, "top_k": 0, "top_p": 1.0}
@@ -63,10 +59,7 @@ def run_toy(root: Path, name: str, sample: Sample, more: Sequence[str] = ()) -> 
     options = [word for setting in settings for word in ("--set", setting)]
     summary = run_json("--config", name, "--root", root, *options)
     assert set(statuses(summary).values()) == {"ran"}
-    task = recipe["model"].get("task", "language_model")
-    for setting in more:
-        task = setting.removeprefix("model.task=") if setting.startswith("model.task=") else task
-    return task, Path(summary["pushed_model"])
+    return recipe["model"].get("task", "language_model"), Path(summary["pushed_model"])
 
 
 def ask(model: Path, calls: Sequence[tuple[str, Request]], folder: Path) -> tuple[dict[str, Any], list[Answer]]:
