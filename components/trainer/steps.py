@@ -144,7 +144,7 @@ class BatchSteps(ABC):
     def __init__(self, examples: Examples, features: Sequence[str], batch_size: int, seed: int, timesteps: int) -> None:
         self.batch_size, self.timesteps = batch_size, timesteps
         self._examples, self._features, self._seed = examples, features, seed
-        self.whole_epoch = examples.batch_count(batch_size)
+        self.whole_epoch = examples.batch_count(batch_size, features=features)
 
     def count(self, epoch: int) -> int:
         return self.whole_epoch

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from components.documents import FIELDS
+from components.transform.buckets import divide
 from components.transform.manifest import FeatureInfo, Manifest
 from components.transform.records import FRAME_BYTES, HEADER_BYTES
 
@@ -144,30 +145,23 @@ class Examples:
             for line in lines:
                 yield json.loads(line)
 
-    def buckets(self, count: int) -> list[int]:
-        """Lengths that divide the examples by what a network reads, the tokens or else the array, or else writes.
+    def _bucketed(self, buckets: int, features: Sequence[str] | None) -> list[np.ndarray]:
+        """Numbers of the examples of each bucket, in order: int64 [members].
 
-        They are as many quantiles of all lengths, the longest at the end; one where no length varies.
+        By what is written, if it is among `features`: each of its tokens has a readout, which costs more than reading.
+        Then by what is read, the tokens or else the array.
         """
-        shares = np.arange(1, count + 1) / count
-        return sorted({int(n) for n in np.quantile(self._input_lengths, shares, method="higher")})
-
-    @property
-    def _input_lengths(self) -> np.ndarray:
-        read = next((name for name in ("tokens", "array", "target") if name in self._ragged), None)
-        return np.ones(len(self), np.int32) if read is None else np.maximum(self.lengths(read), 1)
-
-    def _bucketed(self, buckets: int) -> list[np.ndarray]:
-        """Numbers of the examples of each bucket, in order: int64 [members]."""
         if not len(self):
             return []
-        borders = self.buckets(buckets)
-        bucket_of = np.searchsorted(borders, self._input_lengths)
-        return [np.flatnonzero(bucket_of == bucket) for bucket in range(len(borders))]
+        varying = [name for name in self._ragged if features is None or name in features]
+        chosen = ["target"] if "target" in varying else []
+        chosen += [name for name in ("tokens", "array") if name in varying][:1]
+        lengths = [np.maximum(self.lengths(name), 1) for name in chosen]
+        return divide(lengths or [np.ones(len(self), np.int32)], buckets)
 
-    def batch_count(self, batch_size: int, buckets: int = 8) -> int:
-        """Number of batches that `batches` yields from its first on."""
-        return sum(-(-len(members) // batch_size) for members in self._bucketed(buckets))
+    def batch_count(self, batch_size: int, buckets: int = 8, features: Sequence[str] | None = None) -> int:
+        """Number of batches that `batches` yields from its first on; arguments as there."""
+        return sum(-(-len(members) // batch_size) for members in self._bucketed(buckets, features))
 
     def batches(
         self, batch_size: int, seed: int, first: int = 0, buckets: int = 8, features: Sequence[str] | None = None
@@ -178,12 +172,12 @@ class Examples:
             batch_size: Rows of every batch; the last one of a bucket is filled up.
             seed: Another for each epoch.
             first: Batch to start at. None before it is read.
-            buckets: How many lengths there are; more of them means less padding and more shapes to compile for.
+            buckets: How many shapes there are; more of them means less padding and more to compile.
             features: Those that are read; all of them if not given.
         """
         random = np.random.default_rng(seed)
         order = []
-        for members in self._bucketed(buckets):
+        for members in self._bucketed(buckets, features):
             widths = self._widths(members, features)
             mixed = random.permutation(members)
             order += [(widths, mixed[i : i + batch_size]) for i in range(0, len(mixed), batch_size)]
@@ -198,10 +192,10 @@ class Examples:
 
         Args:
             batch_size: Rows of every batch; the last one of a bucket is filled up.
-            buckets: How many lengths there are.
+            buckets: How many shapes there are.
             features: Those that are read; all of them if not given.
         """
-        for members in self._bucketed(buckets):
+        for members in self._bucketed(buckets, features):
             widths = self._widths(members, features)
             for i in range(0, len(members), batch_size):
                 yield self._batch(members[i : i + batch_size], batch_size, widths)

@@ -1,12 +1,14 @@
 """Readers of examples: records, and batches by length that hold every example once."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from components.transform.buckets import least_padding
 from components.transform.examples import ExampleReader, Examples
 from components.transform.manifest import FeatureInfo
 from components.transform.reader import LaneReader
@@ -125,16 +127,14 @@ def test_batches_hold_every_example_once_padded_to_its_bucket(
     examples: Examples, way: str, batch_size: int, buckets: int
 ) -> None:
     batches = WAYS[way](examples, batch_size, buckets)
-    borders = examples.buckets(buckets)
-    assert borders[-1] == max(LENGTHS)
+    members: dict[tuple[int, ...], list[int]] = defaultdict(list)
     seen: list[int] = []
     for features, lengths, weights, numbers in batches:
         real = numbers >= 0
         assert len(weights) == len(numbers) == batch_size
         assert {name: len(column) for name, column in features.items()} == dict.fromkeys(FEATURES, batch_size)
         np.testing.assert_array_equal(weights, real.astype(np.float32))
-        longest = max(LENGTHS[i] for i in numbers[real])
-        assert features["tokens"].shape[1] == min(n for n in borders if n >= longest)
+        members[tuple(features[name].shape[1] for name in ("tokens", "target"))] += numbers[real].tolist()
         for row, i in enumerate(numbers.tolist()):
             for name, column in features.items():
                 expected = np.zeros_like(column[row])
@@ -149,18 +149,22 @@ def test_batches_hold_every_example_once_padded_to_its_bucket(
         )
         seen += numbers[real].tolist()
     assert sorted(seen) == list(range(len(ROWS)))
+    assert len(members) <= buckets
+    for widths, those in members.items():
+        longest = tuple(max(len(ROWS[i][name]) for i in those) for name in ("tokens", "target"))
+        assert widths == tuple(max(n, 1) for n in longest)
     assert len(batches) == examples.batch_count(batch_size, buckets)
 
 
 def test_batches_have_one_type_each_and_one_shape_a_bucket(examples: Examples) -> None:
-    batches = [*examples.batches(2, seed=1, buckets=3)]
+    batches = [*examples.batches(2, seed=1, buckets=4)]
     types = {name: column.dtype.name for name, column in batches[0].features.items()}
     integers = dict.fromkeys(("tokens", "label", "tags", "target"), "int32")
     assert types == integers | {"value": "float32", "array": "int16"}
     assert {array.dtype.name for array in batches[0].lengths.values()} == {"int32"}
     assert (batches[0].weights.dtype.name, batches[0].examples.dtype.name) == ("float32", "int64")
     shapes = {tuple(sorted((n, c.shape) for n, c in batch.features.items())) for batch in batches}
-    assert len(shapes) == 3 < len(batches)
+    assert len(shapes) == 4 < len(batches)
 
 
 def test_batches_seed_decides_the_order_and_first_goes_on_where_it_stopped(examples: Examples) -> None:
@@ -175,18 +179,33 @@ def test_batches_more_buckets_are_less_padding(examples: Examples) -> None:
 
 
 def test_in_order_is_by_bucket_then_by_number(examples: Examples) -> None:
-    batches = [*examples.in_order(4, buckets=2)]
-    # The median of the lengths is 4: seven examples up to it, four above.
-    assert [batch.examples.tolist() for batch in batches] == [[0, 1, 3, 4], [6, 8, 10, -1], [2, 5, 7, 9]]
+    batches = [*examples.in_order(4, buckets=2, features=["tokens"])]
+    # Padded to 9 and 30: 9 · 9 + 2 · 30 timesteps.
+    assert [batch.examples.tolist() for batch in batches] == [
+        [0, 1, 3, 4],
+        [5, 6, 8, 9],
+        [10, -1, -1, -1],
+        [2, 7, -1, -1],
+    ]
 
 
 def test_batches_without_tokens_are_bucketed_by_a_ragged_array(tmp_path: Path) -> None:
     examples = Examples(written(tmp_path, "label", "array"), "train")
-    lengths = [len(row["array"]) for row in ROWS]
-    assert examples.buckets(2) == [sorted(max(n, 1) for n in lengths)[5], max(lengths)]
+    # 1 1 1 2 2 3 3 3 3 4 4, but for a length of 0 that counts as 1: padded to 2 and 4, say.
+    lengths = np.maximum([len(row["array"]) for row in ROWS], 1)
+    borders = least_padding(lengths, 2)
     (first, *_) = examples.in_order(3, buckets=2)
-    assert first.features["array"].shape == (3, examples.buckets(2)[0], 2, 3)
+    assert first.features["array"].shape == (3, borders[0], 2, 3)
+    assert borders[0] < borders[1] == lengths.max()
     assert set(first.lengths) == {"array"}
+
+
+def test_batches_are_bucketed_by_what_is_written_if_it_is_read(examples: Examples) -> None:
+    shapes = [
+        {b.features[feature].shape for b in examples.batches(1, 0, buckets=2, features=features)}
+        for features, feature in ((["tokens", "target"], "target"), (["tokens"], "tokens"))
+    ]
+    assert shapes == [{(1, 6)}, {(1, 9), (1, 30)}]
 
 
 def test_batches_without_a_ragged_input_are_bucketed_by_what_is_written(tmp_path: Path) -> None:
@@ -218,7 +237,7 @@ def test_examples_of_an_empty_split_have_no_batch(tmp_path: Path) -> None:
 def test_batches_of_some_features_read_no_others(
     examples: Examples, monkeypatch: pytest.MonkeyPatch, make: str, arguments: tuple[int, ...]
 ) -> None:
-    wanted = ["label", "tags"]
+    wanted = ["label", "tags", "tokens", "target"]
     read: set[str] = set()
     original = Examples.read
 
@@ -233,9 +252,9 @@ def test_batches_of_some_features_read_no_others(
     read.clear()
     some = [*getattr(examples, make)(*arguments, features=wanted)]
 
-    assert read == {"tags"}
+    assert read == {"tags", "tokens", "target"}
     for one, other in zip(some, whole, strict=True):
-        assert (set(one.features), set(one.lengths)) == (set(wanted), {"tags"})
+        assert (set(one.features), set(one.lengths)) == (set(wanted), read)
         np.testing.assert_array_equal(one.examples, other.examples)
         for name in wanted:
             np.testing.assert_array_equal(one.features[name], other.features[name])
