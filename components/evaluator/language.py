@@ -9,6 +9,8 @@ from typing import Any
 from components.evaluator.baselines import trigram_nats, unigram_nats
 from components.evaluator.evaluation import Evaluation
 from components.evaluator.report import metrics_table, probability_table
+from components.metrics.bootstrap import interval, ratio
+from components.metrics.likelihood import metrics as figures
 from components.tasks.language_model import LanguageModel
 from components.tasks.likelihood import evaluate, probabilities, scorer
 from components.trainer.backend import compile_inference
@@ -41,12 +43,15 @@ def evaluate_language(model: LanguageModel, graph: Path, examples: Path, show_pr
             "trigram": trigram_nats(streams["train"], streams[split], len(tokenizer), tokenizer.end),
         }
         # A token may be more or less than a character.
-        bits = result.tokens / manifest.splits[split].scored_characters / math.log(2)
-        metrics[split] = result.metrics(manifest.splits[split].scored_characters) | {
+        characters = manifest.splits[split].scored_characters
+        bits = result.tokens / characters / math.log(2)
+        ends = [figures(end, result.tokens, characters) for end in interval(result.passages, ratio)]
+        metrics[split] = result.metrics(characters) | {
+            "intervals": {name: [end[name] for end in ends] for name in ("nats", "bits_per_char", "perplexity")},
             "baselines": {
                 name: {"bits_per_char": value * bits, "gain": (value - result.nats) * bits}
                 for name, value in nats.items()
-            }
+            },
         }
         documents[split] = [
             {"nats": float(nats), "tokens": int(tokens)}

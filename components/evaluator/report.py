@@ -35,8 +35,11 @@ def refusals(metrics: Mapping[str, float], thresholds: ThresholdsConfig) -> list
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line for each split, with what the baselines reach and by how much the network beats them."""
-    lines = ["split      tokens     nats  bits_per_char  perplexity   unigram bpc (gain)   trigram bpc (gain)"]
+    """A line for each split: figures, the 95 % interval of bits_per_char, what baselines reach and what is gained."""
+    lines = [
+        "split      tokens     nats  bits_per_char  perplexity       95% interval, bpc   unigram bpc (gain)"
+        "   trigram bpc (gain)"
+    ]
     for split, m in metrics.items():
         gains = [
             f"{m['baselines'][name]['bits_per_char']:11.3f} ({m['baselines'][name]['gain']:+.3f})"
@@ -44,6 +47,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         lines.append(
             f"{split:6} {m['tokens']:10,} {m['nats']:8.4f} {m['bits_per_char']:14.4f} {m['perplexity']:11.3f} "
+            + "{:12.4f} … {:.4f} ".format(*m["intervals"]["bits_per_char"])
             + "  ".join(gains)
         )
     return "\n".join(lines) + "\n"

@@ -14,6 +14,8 @@ from components.tasks.language_model import LanguageModel, negative_log_likeliho
 
 ROWS = 64
 WINDOW_LENGTH = 256
+# Tokens of a passage: long enough that one hardly depends on the next.
+PASSAGE = 1000
 
 Score = Callable[..., tuple[Any, list[Any]]]
 
@@ -25,10 +27,12 @@ class Likelihood:
     Attributes:
         nats_by_document: Sum of -ln p over the tokens of each document, float64 [documents].
         tokens_by_document: Predicted tokens of each document, int64 [documents].
+        passages: Nats and tokens of each passage, float64 [passages, 2]: `PASSAGE` tokens of a document, or its last.
     """
 
     nats_by_document: np.ndarray
     tokens_by_document: np.ndarray
+    passages: np.ndarray
 
     @property
     def tokens(self) -> int:
@@ -108,10 +112,16 @@ def evaluate(
         on_progress(min(1.0, (start + window_length) / max(row_lengths)))
 
     totals = np.zeros(len(lengths))
+    passages: list[np.ndarray] = [np.empty(0)] * len(lengths)
     for documents, pieces in zip(dealt, nats, strict=True):
-        offsets = np.concatenate([[0], np.cumsum(lengths[documents])[:-1]])
-        totals[documents] = np.add.reduceat(np.concatenate(pieces).astype(np.float64), offsets)
-    return Likelihood(totals, lengths)
+        ends = np.cumsum(lengths[documents])
+        of_row = np.concatenate(pieces).astype(np.float64)
+        totals[documents] = np.add.reduceat(of_row, ends - lengths[documents])
+        for document, of_document in zip(documents, np.split(of_row, ends[:-1]), strict=True):
+            starts = np.arange(0, len(of_document), PASSAGE)
+            sizes = np.minimum(len(of_document) - starts, PASSAGE)
+            passages[document] = np.stack([np.add.reduceat(of_document, starts), sizes], axis=1)
+    return Likelihood(totals, lengths, np.concatenate(passages))
 
 
 def deal(lengths: np.ndarray, rows: int) -> list[np.ndarray]:

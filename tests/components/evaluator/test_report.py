@@ -9,6 +9,7 @@ from components.evaluator.report import metrics_table, probability_table, refusa
 from pipeline.config import ThresholdsConfig
 
 METRICS = {"nats": 1.5, "bits_per_char": 2.164, "perplexity": 4.482, "tokens": 10}
+INTERVALS = {"intervals": {"bits_per_char": [2.1, 2.25]}}
 
 
 def thresholds(**bounds):
@@ -59,11 +60,15 @@ def test_metrics_table_has_every_number_of_every_split():
     }
 
     header, first, second = metrics_table(
-        {"eval": METRICS | {"baselines": baselines}, "test": METRICS | {"tokens": 123456, "baselines": baselines}}
+        {
+            "eval": METRICS | INTERVALS | {"baselines": baselines},
+            "test": METRICS | INTERVALS | {"tokens": 123456, "baselines": baselines},
+        }
     ).splitlines()
 
     assert header.split()[:5] == ["split", "tokens", "nats", "bits_per_char", "perplexity"]
-    assert first.split() == ["eval", "10", "1.5000", "2.1640", "4.482", "4.789", "(+2.625)", "2.012", "(-0.152)"]
+    assert first.split()[:8] == ["eval", "10", "1.5000", "2.1640", "4.482", "2.1000", "…", "2.2500"]
+    assert first.split()[8:] == ["4.789", "(+2.625)", "2.012", "(-0.152)"]
     assert second.split()[:2] == ["test", "123,456"]
 
 

@@ -78,7 +78,13 @@ def test_evaluator_metrics_are_token_weighted_and_compared_with_the_baselines(bl
         assert found["bits_per_char"] == pytest.approx(nats / math.log(2), rel=1e-5)
         assert found["perplexity"] == pytest.approx(math.exp(nats), rel=1e-4)
         counts = {name for name, value in found.items() if isinstance(value, int)}
-        assert set(found) - counts - {"baselines"} == set(TASK_METRICS["language_model"])  # thresholds can be on them
+        intervals = found["intervals"]
+        assert intervals["nats"][0] <= found["nats"] <= intervals["nats"][1]
+        assert intervals["bits_per_char"] == pytest.approx([n / math.log(2) for n in intervals["nats"]])
+        assert intervals["perplexity"] == pytest.approx([math.exp(n) for n in intervals["nats"]])
+        assert set(found) - counts - {"baselines", "intervals"} == set(
+            TASK_METRICS["language_model"]
+        )  # thresholds can be on them
         held_out = stream_of(SPLITS[split], END)
         baselines = {
             "unigram": unigram_nats(train, held_out, len(VOCABULARY)) / math.log(2),
