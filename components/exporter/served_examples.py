@@ -45,7 +45,7 @@ class ServedExamples(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """The function under its names: `serving_default` and the task's own."""
         serve = self._traceable()
-        return {"serving_default": serve, self._model.signature: serve}
+        return dict.fromkeys(("serving_default", self._model.signature, *self._model.aliases), serve)
 
     def _traceable(self) -> Any:
         """`serve` as a function of the request's own inputs, in a fixed order, with the default of the beam's width."""

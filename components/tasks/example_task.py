@@ -113,12 +113,14 @@ class ExampleModel(TaskModel):
         inputs: Features that are read, of each tuple the first one that there is.
         targets: Features that are learnt.
         signature: Name under which it is served.
+        aliases: Other names of the same.
         classes_of: Which predictions are ids of classes: name → feature whose classes they are; none by default.
     """
 
     inputs: ClassVar[tuple[tuple[str, ...], ...]]
     targets: ClassVar[tuple[str, ...]]
     signature: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
     classes_of: ClassVar[Mapping[str, str]] = {}
 
     @classmethod

@@ -35,6 +35,7 @@ class Seq2Seq(GeneratingModel):
     task: ClassVar[str] = "seq2seq"
     inputs: ClassVar[tuple[tuple[str, ...], ...]] = (("tokens", "array"),)
     signature: ClassVar[str] = "translate"
+    aliases: ClassVar[tuple[str, ...]] = ("answer",)  # to a question
 
     def __init__(
         self, source: str, encoder: Mapping[str, Any], writer: Mapping[str, Any], pooling: str = "last", **kwargs: Any

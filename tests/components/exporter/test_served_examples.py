@@ -45,7 +45,7 @@ def test_served_model_answers_as_the_keras_model_predicts(served):
     split = Examples(examples, "eval")
     signature = loaded.signatures[model.signature]
     tf = import_quietly("tensorflow")
-    assert set(loaded.signatures) == {"serving_default", model.signature}
+    assert set(loaded.signatures) == {"serving_default", model.signature, *model.aliases}
 
     batch = next(split.in_order(7, buckets=2))
     (source,) = model.input_names(list(split.features))
