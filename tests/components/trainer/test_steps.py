@@ -233,7 +233,7 @@ def test_example_steps_each_document_is_read_whole_from_a_zero_state(examples):
     for step in steps.read(1):
         assert step.fresh
         assert step.window.inputs.shape[0] == 3
-        assert step.window.inputs.shape[1] in (2 + 1, 9 + 1)
+        assert step.window.inputs.shape[1] in (1 + 1, 2 + 1, 9 + 1)
         for inputs, targets, reset, weights in zip(*step.window, strict=True):
             length = int(weights.sum())
             assert weights[:length].all()
@@ -246,9 +246,9 @@ def test_example_steps_each_document_is_read_whole_from_a_zero_state(examples):
             else:
                 filling += 1
     assert sorted(read) == sorted(WHOLE)
-    assert filling == 1 + 2  # two documents of at most two tokens, four of nine
-    assert steps.count(1) == 1 + 2
-    assert steps.total(3) == 3 * 3
+    assert filling == 2 + 2 + 2  # one document of no token, one of two, four of nine
+    assert steps.count(1) == 1 + 1 + 2
+    assert steps.total(3) == 3 * 4
     assert steps.timesteps == 9 + 1
 
 
