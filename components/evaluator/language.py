@@ -42,8 +42,8 @@ def evaluate_language(model: LanguageModel, graph: Path, examples: Path, show_pr
             "unigram": unigram_nats(streams["train"], streams[split], len(tokenizer)),
             "trigram": trigram_nats(streams["train"], streams[split], len(tokenizer), tokenizer.end),
         }
-        # A token may be more or less than a character.
         characters = manifest.splits[split].scored_characters
+        # A token may be more or less than a character.
         bits = result.tokens / characters / math.log(2)
         ends = [figures(end, result.tokens, characters) for end in interval(result.passages, ratio)]
         metrics[split] = result.metrics(characters) | {

@@ -91,7 +91,7 @@ class GeneratingModel(ExampleModel):
         (read,) = cls.input_names(list(spec.features))
         source = spec.tokenizers.get(read)
         if source is not None and source.kind == tokenizer.kind:
-            rows = (split.examples.read("tokens", i) for i in range(len(split.examples)))
+            rows = (split.examples.read(read, i) for i in range(len(split.examples)))
             texts["copy"] = [source.decode(ids) for ids in rows]
         baselines = {
             name: {metric: found.value for metric, found in text_metrics(tokenizer, each, references).items()}
