@@ -22,10 +22,11 @@ def random_uniform(key_high: Any, key_low: Any, position: Any) -> Any:
 
     Args:
         key_high, key_low: uint32 [batch]: the two halves of the row's seed.
-        position: uint32 [batch]: index of the token in its text.
+        position: uint32 [batch]: index of the token in its text; or several indices a row, [batch, n], with
+            keys [batch, 1].
 
     Returns:
-        float32 [batch].
+        float32 [batch], or [batch, n].
 
     Source: Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
     """
@@ -67,8 +68,8 @@ def sample(logits: Any, uniform: Any, temperature: Any, top_k: Any, top_p: Any) 
     """Draws a token for each row.
 
     p = softmax(logits / temperature), of which the `top_k` most likely tokens stay, of which (renormalised) the fewest
-    most likely ones stay that reach a probability of `top_p` together; the token is where their cumulative distribution
-    passes `uniform`.
+    most likely ones stay that reach a probability of `top_p` together; the token is where the cumulative distribution
+    of those passes `uniform`, in order of id where all tokens stay, else in falling order of p.
 
     Args:
         logits: float32 [batch, vocabulary]; -inf for a token that must not come.
@@ -80,24 +81,43 @@ def sample(logits: Any, uniform: Any, temperature: Any, top_k: Any, top_p: Any) 
     Returns:
         int32 [batch].
     """
-    vocabulary = logits.shape[-1]
     greedy = temperature <= 0
     # The maximum is taken off first: a small temperature then gives -inf, not inf - inf.
     scaled = logits - ops.max(logits, axis=-1, keepdims=True)
     scaled = scaled / ops.where(greedy, 1.0, temperature)[:, None]
-    order = ops.argsort(-scaled, axis=-1)  # most likely first
-    p = ops.softmax(ops.take_along_axis(scaled, order, axis=-1), axis=-1)
+    p = ops.softmax(scaled, axis=-1)
 
+    def of_all() -> Any:
+        return _pass(p, uniform)
+
+    def of_the_likeliest() -> Any:
+        truncated = _sample_likeliest(p, uniform, top_k, top_p)
+        return ops.where((top_k > 0) | (top_p < 1.0), truncated, of_all())
+
+    # Sorting costs more than all the rest: only where some row asks for it. The other rows' tokens stay the same.
+    any_truncated = ops.any(~greedy & ((top_k > 0) | (top_p < 1.0)))
+    drawn = ops.cond(any_truncated, of_the_likeliest, of_all)
+    return ops.where(greedy, ops.cast(ops.argmax(scaled, axis=-1), "int32"), drawn)
+
+
+def _sample_likeliest(p: Any, uniform: Any, top_k: Any, top_p: Any) -> Any:
+    """The token of each row among those that `top_k` and `top_p` leave of p [batch, vocabulary]: int32 [batch]."""
+    vocabulary = p.shape[-1]
+    order = ops.argsort(-p, axis=-1)  # most likely first
+    p = ops.take_along_axis(p, order, axis=-1)
     rank = ops.arange(vocabulary, dtype="int32")[None, :]
     p = ops.where(rank < ops.where(top_k > 0, top_k, vocabulary)[:, None], p, 0.0)
     p = p / ops.sum(p, axis=-1, keepdims=True)
     before = ops.cumsum(p, axis=-1) - p
     p = ops.where((before < top_p[:, None]) | (top_p[:, None] >= 1.0) | (rank == 0), p, 0.0)
+    return ops.cast(ops.take_along_axis(order, _pass(p, uniform)[:, None], axis=-1)[:, 0], "int32")
 
+
+def _pass(p: Any, uniform: Any) -> Any:
+    """Where the cumulative distribution of each row of p [batch, n], of any sum, passes `uniform`: int32 [batch]."""
+    n = p.shape[-1]
     cumulative = ops.cumsum(p, axis=-1)
-    passed = cumulative <= uniform[:, None] * cumulative[:, -1:]
-    index = ops.sum(ops.cast(passed, "int32"), axis=-1)
+    index = ops.sum(ops.cast(cumulative <= uniform[:, None] * cumulative[:, -1:], "int32"), axis=-1)
     # Rounding can put `uniform` past the last token that is left.
-    index = ops.minimum(index, ops.sum(ops.cast(p > 0, "int32"), axis=-1) - 1)
-    index = ops.where(greedy, 0, index)
-    return ops.cast(ops.take_along_axis(order, index[:, None], axis=-1)[:, 0], "int32")
+    last = ops.max(ops.where(p > 0, ops.arange(n, dtype="int32")[None, :], 0), axis=-1)
+    return ops.minimum(index, last)

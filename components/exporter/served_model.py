@@ -1,21 +1,25 @@
-"""The signatures of a served language model: generate, initial_state, step and score.
+"""The signatures of a served language model.
 
-Text goes in and out; the state goes in and out of `step`; the whole sampling loop is in the graph.
+generate, sample      text in, text out: the whole loop is in the graph
+score, tokenize, inspect      what the model makes of a text
+initial_state, step, read, write      the state goes in and out: what a server writes many texts with at once
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from components.exporter.text import GraphTokenizer
-from components.sampling import random_uniform, sample
+from components.exporter.writing import LONGEST_PERIOD, Carry, Controls, Writer, Written, begin
 from components.tasks.language_model import LanguageModel, negative_log_likelihood
 
 # `score` reads a text in pieces of this many steps: its memory does not grow with the text's length times the units.
 _SCORE_WINDOW = 256
-_DEFAULT_MAX_LENGTH = 200
+# `generate` draws the random numbers of so many steps at once.
+_BLOCK = 64
 
 
 class ServedModel(tf.Module):
@@ -30,43 +34,70 @@ class ServedModel(tf.Module):
         super().__init__()
         self._model = model
         self._tokenizer = tokenizer
-        self._banned = tf.scatter_nd(
-            [[i] for i in tokenizer.unsampled] or tf.zeros([0, 1], tf.int32),
-            [-float("inf")] * len(tokenizer.unsampled),
-            [tokenizer.vocabulary_size],
-        )
+        self._writer = Writer(model, tokenizer.end, tokenizer.unsampled)
 
     def signatures(self) -> dict[str, Any]:
         """The functions under the names they are served by."""
-        batch = [None]
-        state = {f"state_{i}": tf.TensorSpec([None, self._model.units]) for i in range(self._model.num_layers)}
-        generate = tf.function(
-            self.generate,
-            input_signature=[
-                tf.TensorSpec(batch, tf.string, "prompt"),
-                tf.TensorSpec(batch, tf.int32, "max_length"),
-                tf.TensorSpec(batch, tf.float32, "temperature"),
-                tf.TensorSpec(batch, tf.int32, "top_k"),
-                tf.TensorSpec(batch, tf.float32, "top_p"),
-                tf.TensorSpec(batch, tf.int64, "seed"),
-            ],
-        )
+
+        def vector(name: str, dtype: tf.DType = tf.int32) -> tf.TensorSpec:
+            return tf.TensorSpec([None], dtype, name)
+
+        def matrix(name: str, width: int | None, dtype: tf.DType = tf.int32) -> tf.TensorSpec:
+            return tf.TensorSpec([None, width], dtype, name)
+
+        text = vector("text", tf.string)
+        controls = [vector("temperature", tf.float32), vector("top_k"), vector("top_p", tf.float32)]
+        prompted = [vector("prompt", tf.string), vector("max_length"), *controls, vector("seed", tf.int64)]
+        states = {name: matrix(name, self._model.units, tf.float32) for name in self._state_names}
+        generate = tf.function(self.generate, prompted)
         return {
             "serving_default": generate,
             "generate": generate,
-            "initial_state": tf.function(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
-            "step": tf.function(self.step).get_concrete_function(
-                token=tf.TensorSpec(batch, tf.string, "token"),
-                **{name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in state.items()},
+            "sample": tf.function(
+                self.sample, [*prompted, vector("min_length"), vector("repetition_stop"), vector("samples")]
             ),
-            "score": tf.function(self.score, [tf.TensorSpec(batch, tf.string, "text")]),
-            "tokenize": tf.function(self.tokenize, [tf.TensorSpec(batch, tf.string, "text")]),
+            "score": tf.function(self.score, [text]),
+            "tokenize": tf.function(self.tokenize, [text]),
+            "inspect": tf.function(self.inspect, [text]),
+            "initial_state": tf.function(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
+            "step": tf.function(self.step).get_concrete_function(token=vector("token", tf.string), **states),
+            "read": tf.function(self.read).get_concrete_function(
+                token=vector("token"), ids=matrix("ids", None), **states
+            ),
+            "write": tf.function(self.write).get_concrete_function(
+                token=vector("token"),
+                position=vector("position"),
+                left=vector("left"),
+                banned=vector("banned"),
+                recent=matrix("recent", LONGEST_PERIOD),
+                repeats=matrix("repeats", LONGEST_PERIOD),
+                given=matrix("given", None),
+                given_count=vector("given_count"),
+                temperature=vector("temperature", tf.float32),
+                top_k=vector("top_k"),
+                top_p=vector("top_p", tf.float32),
+                seed=vector("seed", tf.int64),
+                repetition_stop=vector("repetition_stop"),
+                **states,
+            ),
         }
+
+    @property
+    def _state_names(self) -> list[str]:
+        return [f"state_{i}" for i in range(self._model.num_layers)]
+
+    def _ordered(self, states: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        return [states[name] for name in self._state_names]
+
+    def _named(self, states: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        return dict(zip(self._state_names, states, strict=True))
+
+    # ---- Text in, text out ------------------------------------------------------------------------------------------
 
     def generate(
         self,
         prompt: tf.Tensor,
-        max_length: tf.Tensor = tf.constant([_DEFAULT_MAX_LENGTH]),  # noqa: B008 the signature's defaults are tensors
+        max_length: tf.Tensor = tf.constant([200]),  # noqa: B008 the signature's defaults are tensors
         temperature: tf.Tensor = tf.constant([1.0]),  # noqa: B008
         top_k: tf.Tensor = tf.constant([0]),  # noqa: B008
         top_p: tf.Tensor = tf.constant([1.0]),  # noqa: B008
@@ -83,82 +114,84 @@ class ServedModel(tf.Module):
             log_prob: ln p of the generated tokens (`<end>`, if it came, included) at temperature 1, float32 [batch].
             finished: whether `<end>` came, bool [batch].
         """
-        batch = tf.shape(prompt)[0]
-        max_length, temperature, top_k, top_p, seed = (
-            tf.broadcast_to(value, [batch]) for value in (max_length, temperature, top_k, top_p, seed)
-        )
-        seed = tf.bitcast(seed, tf.uint32)  # [batch, 2]
-        ids = self._tokenizer.encode(prompt)
-        lengths = tf.cast(ids.row_lengths(), tf.int32)
-        logits, states = self._read_prompt(ids)
+        none = tf.constant([0])
+        written = self.sample(prompt, max_length, temperature, top_k, top_p, seed, none, none, tf.constant([1]))
+        return {name: written[name] for name in ("text", "log_prob", "finished")}
 
-        steps = tf.maximum(tf.reduce_max(max_length), 0)
-        # It grows with the text, whatever max_length allows. An array that nothing was written to cannot be stacked,
-        # so element 0 is there from the start, and step s writes element s + 1.
-        written = tf.TensorArray(tf.int32, size=1, dynamic_size=True, element_shape=[None])
-        written = written.write(0, tf.zeros_like(max_length))
-        log_prob = tf.zeros([batch])
-        written_lengths = tf.zeros([batch], tf.int32)
-        finished = tf.zeros([batch], tf.bool)
-        active = max_length > 0
+    def sample(
+        self,
+        prompt: tf.Tensor,
+        max_length: tf.Tensor = tf.constant([200]),  # noqa: B008
+        temperature: tf.Tensor = tf.constant([1.0]),  # noqa: B008
+        top_k: tf.Tensor = tf.constant([0]),  # noqa: B008
+        top_p: tf.Tensor = tf.constant([1.0]),  # noqa: B008
+        seed: tf.Tensor = tf.constant([0], tf.int64),  # noqa: B008
+        min_length: tf.Tensor = tf.constant([0]),  # noqa: B008
+        repetition_stop: tf.Tensor = tf.constant([0]),  # noqa: B008
+        samples: tf.Tensor = tf.constant([1]),  # noqa: B008
+    ) -> dict[str, tf.Tensor]:
+        """`generate` with more controls: several texts for each prompt, not before a length, not in a circle.
 
-        def running(step: tf.Tensor, active: tf.Tensor, *_: Any) -> tf.Tensor:
-            return (step < steps) & tf.reduce_any(active)
-
-        def write(
-            step: Any, active: Any, finished: Any, logits: Any, states: Any, log_prob: Any, n: Any, out: Any
-        ) -> Any:
-            # The random number belongs to the place in the text, so a text continued in two calls is the same text.
-            position = tf.cast(lengths + step, tf.uint32)
-            uniform = random_uniform(seed[:, 1], seed[:, 0], position)
-            token = sample(logits + self._banned, uniform, temperature, top_k, top_p)
-            chosen = -negative_log_likelihood(logits[:, None], token[:, None])[:, 0]
-            log_prob += tf.where(active, chosen, 0.0)
-            ended = active & (token == self._tokenizer.end)
-            finished |= ended
-            n += tf.cast(active & ~ended, tf.int32)
-            active &= ~ended & (step + 1 < max_length)
-            out = out.write(step + 1, token)
-            logits, states = self._model(token[:, None], states)
-            return step + 1, active, finished, logits[:, 0], states, log_prob, n, out
-
-        loop = (tf.constant(0), active, finished, logits, states, log_prob, written_lengths, written)
-        *_, finished, _, _, log_prob, written_lengths, written = tf.while_loop(running, write, loop)
-        continuation = tf.transpose(written.stack())[:, 1:]  # [batch, steps until the last row ended]
-        text = self._tokenizer.append(prompt, continuation, written_lengths)
-        return {"text": text, "log_prob": log_prob, "finished": finished}
-
-    def _read_prompt(self, ids: tf.RaggedTensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Logits after `<end>` and the prompt, [batch, vocabulary], and the states."""
-        batch = ids.nrows(tf.int32)
-        # Short rows are filled up in front: the reset at `<end>` wipes what the filling did to the state, and the last
-        # column is the last character of every row.
-        longest = tf.cast(tf.reduce_max(ids.row_lengths()), tf.int32) + 1
-        rows = ids.to_tensor(self._tokenizer.end)
-        rows = tf.reverse(tf.reverse_sequence(rows, ids.row_lengths(), seq_axis=1), [1])
-        tokens = tf.pad(rows, [[0, 0], [1, 0]], constant_values=self._tokenizer.end)
-        opening = longest - 1 - tf.cast(ids.row_lengths(), tf.int32)
-        reset = tf.range(longest)[None] == opening[:, None]
-        logits, states = self._model(tokens, self._model.initial_states(batch), reset=reset)
-        return logits[:, -1], states
-
-    def initial_state(self, batch_size: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Zero states for `step`: state_0 … float32 [batch_size, units]."""
-        return {f"state_{i}": state for i, state in enumerate(self._model.initial_states(batch_size))}
-
-    def step(self, token: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Reads one token a row; `<end>` zeroes the row's state first.
+        Args:
+            prompt, max_length, temperature, top_k, top_p, seed: As `generate`.
+            min_length: Tokens to write before `<end>` may come, [1] or [batch].
+            repetition_stop: See `Controls`; [1] or [batch].
+            samples: Texts for each prompt, [1]; text i of a prompt is the one of seed + i.
 
         Returns:
-            log_probs: ln p of each next token, float32 [batch, vocabulary], in order of id.
-            state_0 …: float32 [batch, units].
+            text, log_prob, finished: As `generate`, [batch · samples], those of a prompt beside each other.
+            repeated: Whether `repetition_stop` ended it, bool.
+            tokens: How many were written, int32.
         """
-        ids = self._tokenizer.encode_tokens(token)
-        ordered = [states[f"state_{i}"] for i in range(self._model.num_layers)]
-        reset = self._tokenizer.opens_document(token)[:, None]
-        logits, final_states = self._model(ids[:, None], ordered, reset=reset)
-        named = {f"state_{i}": state for i, state in enumerate(final_states)}
-        return {"log_probs": tf.nn.log_softmax(logits[:, 0]), **named}
+        batch = tf.shape(prompt)[0]
+        samples = tf.maximum(samples[0], 1)
+
+        def of_rows(value: tf.Tensor) -> tf.Tensor:
+            return tf.repeat(tf.broadcast_to(value, [batch]), samples)
+
+        seed = of_rows(seed) + tf.tile(tf.range(tf.cast(samples, tf.int64)), [batch])
+        controls = Controls(*map(of_rows, (temperature, top_k, top_p)), seed, of_rows(repetition_stop))
+        ids = self._tokenizer.encode(prompt)
+        token, states = self._read_prompt(ids)
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        beginning = (tf.repeat(token, samples), [tf.repeat(state, samples, axis=0) for state in states])
+        carry = begin(*beginning, tf.repeat(lengths, samples), of_rows(max_length), of_rows(min_length))
+
+        # It grows with the text, whatever max_length allows. An array that nothing was written to cannot be stacked.
+        rows = batch * samples
+        blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True, element_shape=[None, _BLOCK])
+        blocks = blocks.write(0, tf.zeros([rows, _BLOCK], tf.int32))
+
+        def write(block: Any, carry: Carry, blocks: Any, written: Written) -> Any:
+            carry, tokens, more = self._writer(carry, controls, _BLOCK)
+            return block + 1, carry, blocks.write(block, tokens), written.and_then(more)
+
+        loop = (tf.constant(0), carry, blocks, Written.nothing(rows))
+        *_, blocks, written = tf.while_loop(lambda _, carry, *__: tf.reduce_any(carry.left > 0), write, loop)
+        continuation = tf.reshape(tf.transpose(blocks.stack(), [1, 0, 2]), [rows, -1])
+        return {
+            "text": self._tokenizer.append(tf.repeat(prompt, samples), continuation, written.count),
+            "log_prob": written.log_prob,
+            "finished": written.ended,
+            "repeated": written.repeated,
+            "tokens": written.count,
+        }
+
+    def _read_prompt(self, ids: tf.RaggedTensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Reads `<end>` and all of each prompt but its last token; returns that token [batch] and the states."""
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        width = tf.reduce_max(lengths) + 1
+        # [batch, width]: filling, `<end>`, the prompt. Short rows are filled up in front: the reset at `<end>` wipes
+        # what the filling did to the state, and the last column is the last token of every row.
+        rows = tf.reverse_sequence(ids.to_tensor(self._tokenizer.end), lengths, seq_axis=1)
+        rows = tf.pad(tf.reverse(rows, [1]), [[0, 0], [2, 0]], constant_values=self._tokenizer.end)
+        opening = width - lengths
+        reset = tf.range(width)[None] == opening[:, None]
+        _, states = self._model(rows[:, :-1], self._model.initial_states(ids.nrows(tf.int32)), reset=reset)
+        # An empty prompt opens behind what was read.
+        return rows[:, -1], [tf.where((lengths > 0)[:, None], state, 0.0) for state in states]
+
+    # ---- What the model makes of a text -----------------------------------------------------------------------------
 
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """ln p of each text as a whole document: of its tokens and the `<end>` after them.
@@ -204,3 +237,72 @@ class ServedModel(tf.Module):
             "ids": ids.to_tensor(0),
             "lengths": tf.cast(ids.row_lengths(), tf.int32),
         }
+
+    def inspect(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the network does at each place of a text: before its first token, and after each.
+
+        Returns:
+            log_probs: ln p of each next token, float32 [batch, longest + 1, vocabulary].
+            states: h_t of each layer, float32 [batch, longest + 1, layers, units]; that of `<end>` first.
+            lengths: tokens of each row, int32 [batch]; what is behind a row's end means nothing.
+        """
+        ids = self._tokenizer.encode(text)
+        tokens = tf.pad(ids.to_tensor(self._tokenizer.end), [[0, 0], [1, 0]], constant_values=self._tokenizer.end)
+        logits, sequences = self._model.activity(tokens, self._model.initial_states(ids.nrows(tf.int32)))
+        return {
+            "log_probs": tf.nn.log_softmax(logits),
+            "states": tf.stack(sequences, axis=2),
+            "lengths": tf.cast(ids.row_lengths(), tf.int32),
+        }
+
+    # ---- The state goes in and out ----------------------------------------------------------------------------------
+
+    def initial_state(self, batch_size: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Zero states: state_0 … float32 [batch_size, units]."""
+        return self._named(self._model.initial_states(batch_size))
+
+    def step(self, token: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reads one token a row; `<end>` zeroes the row's state first.
+
+        Returns:
+            log_probs: ln p of each next token, float32 [batch, vocabulary], in order of id.
+            state_0 …: float32 [batch, units].
+        """
+        ids = self._tokenizer.encode_tokens(token)
+        reset = self._tokenizer.opens_document(token)[:, None]
+        logits, final_states = self._model(ids[:, None], self._ordered(states), reset=reset)
+        return {"log_probs": tf.nn.log_softmax(logits[:, 0]), **self._named(final_states)}
+
+    def read(self, token: tf.Tensor, ids: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reads the next tokens of prompts, at the speed of matrix products.
+
+        Args:
+            token: Id of the last token of each row, not read yet; that of `<end>`, with zero states, at the beginning.
+            ids: The tokens after it, int32 [batch, timesteps], 1 or more; all of them count.
+            states: state_0 …, before `token` is read, float32 [batch, units].
+
+        Returns:
+            token: The last of `ids`, int32 [batch], and state_0 …, before it is read: those of the next call.
+        """
+        read = tf.concat([token[:, None], ids[:, :-1]], axis=1)
+        _, final_states = self._model(read, self._ordered(states))
+        return {"token": ids[:, -1], **self._named(final_states)}
+
+    def write(self, given: tf.Tensor, given_count: tf.Tensor, **rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Takes `steps` steps of writing: each row reads what is left of its prompt, then goes on writing.
+
+        Args:
+            given: The next tokens of each row's prompt, int32 [batch, steps].
+            given_count: How many of them count, int32 [batch].
+            rows: The fields of `Carry` (state_0 … for `states`) and of `Controls`.
+
+        Returns:
+            The fields of `Carry`, for the next call; `tokens` int32 [batch, steps]: those given, then those written,
+            anything behind them; and the fields of `Written`.
+        """
+        states = self._ordered(rows)
+        carry = Carry(states=states, **{name: rows[name] for name in Carry._fields if name != "states"})
+        controls = Controls(**{name: rows[name] for name in Controls._fields})
+        carry, tokens, written = self._writer(carry, controls, tf.shape(given)[1], given, given_count)
+        after = carry._asdict()
+        return {**self._named(after.pop("states")), **after, "tokens": tokens, **written._asdict()}

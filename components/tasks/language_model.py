@@ -170,12 +170,25 @@ class LanguageModel(TaskModel):
             Logits float32 [batch, timesteps, vocabulary] of the token after each of `tokens`, and the states after
             the last step.
         """
+        logits, final_states, _ = self._run(tokens, states, reset, training, probes)
+        return logits, final_states
+
+    def activity(self, tokens: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """As a call, but returns h_t of every layer instead of the final states: a [batch, timesteps, units] each."""
+        logits, _, sequences = self._run(tokens, states, None, False, None)
+        return logits, sequences
+
+    def _run(
+        self, tokens: Any, states: Sequence[Any], reset: Any, training: bool, probes: Sequence[tuple[Any, Any]] | None
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """Logits, final states, and the states at all timesteps."""
         if self.table is None:
             x = ops.one_hot(tokens, self.vocabulary_size, dtype=self.compute_dtype)  # [batch, timesteps, vocabulary]
         else:
             x = self.table(tokens)  # [batch, timesteps, embedding]
         sequences = x
         final_states: list[Any] = []
+        every: list[Any] = []
         pairs = [(None, None)] * self.num_layers if probes is None else probes
         for layer, state, (offset, shift) in zip(self.recurrent_layers, states, pairs, strict=True):
             if self.skip_connections and final_states:  # not for the first layer
@@ -186,9 +199,10 @@ class LanguageModel(TaskModel):
             )
             sequences = sequences if shift is None else sequences + shift
             final_states.append(final_state)
+            every.append(sequences)
         sequences = self.drop_output(sequences, training=training)
         logits = self.readout(sequences, self.table.embeddings) if self.tied else self.readout(sequences)
-        return ops.cast(logits, "float32"), final_states
+        return ops.cast(logits, "float32"), final_states, every
 
     def loss_of(
         self, batch: Any, states: Sequence[Any] = (), training: bool = True, context: int = 0, probes: Any = None

@@ -28,7 +28,15 @@ def ids_log_prob(model, prompt, continuation, finished):
     return float(log_p[len(prompt_ids) :].sum())
 
 
-def generated_ids(model, prompt, max_length, temperature, top_k, top_p, seed):
+def repeats_itself(written, count):
+    """Whether the last `count` tokens each equal the one p places before, for one p up to 32."""
+    return any(
+        len(written) >= count + p and all(written[-i] == written[-i - p] for i in range(1, count + 1))
+        for p in range(1, 33)
+    )
+
+
+def generated_ids(model, prompt, max_length, temperature, top_k, top_p, seed, min_length=0, repetition_stop=0):
     """The generated ids, one by one: the network in float64, and one uniform number for each place in the text."""
     vocabulary = model.tokenizer
     ids = [vocabulary.end, *vocabulary.encode(prompt).tolist()]
@@ -37,6 +45,8 @@ def generated_ids(model, prompt, max_length, temperature, top_k, top_p, seed):
     for _ in range(max_length):
         row = logits.copy()
         row[vocabulary.unsampled] = -np.inf
+        if len(written) < min_length:
+            row[vocabulary.end] = -np.inf
         key = [np.asarray([seed >> shift & 0xFFFFFFFF], np.uint32) for shift in (32, 0)]
         uniform = random_uniform(*key, np.asarray([len(ids) - 1], np.uint32))
         controls = (np.asarray([temperature], "float32"), np.asarray([top_k], "int32"), np.asarray([top_p], "float32"))
@@ -45,6 +55,8 @@ def generated_ids(model, prompt, max_length, temperature, top_k, top_p, seed):
             return written, True
         ids.append(token)
         written.append(token)
+        if repetition_stop and repeats_itself(written, repetition_stop):
+            return written, False
         out, states = forward(model.model.get_weights(), np.asarray([[token]]), states)
         logits = out[0, 0]
     return written, False

@@ -43,7 +43,10 @@ def test_saved_model_signatures_are_those_of_the_design(client, full):
     signatures = client.ask("describe", str(full.saved_model))
 
     generated = {name: signatures["generate"][1][name][0] for name in signatures["generate"][1]}
-    assert set(signatures) == {"serving_default", "generate", "initial_state", "step", "score", "tokenize"}
+    assert set(signatures) == {
+        *("serving_default", "generate", "sample", "initial_state", "step", "score", "tokenize"),
+        *("inspect", "read", "write"),
+    }
     assert signatures["generate"][0] == {**PROMPT, **CONTROLS}
     assert generated == {"text": "string", "log_prob": "float32", "finished": "bool"}
     assert signatures["serving_default"] == signatures["generate"]
