@@ -180,6 +180,29 @@ def _score(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    ports = (arguments.port, arguments.grpc_port)
+    if not all(0 <= port < 2**16 for port in ports):
+        raise UsageError(f"serve: --port and --grpc-port must be in 0 … 65535 (0: a free one). Received: {ports}.")
+    if arguments.keep < 1:
+        raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
+    from components.served.folder import version_folder
+
+    version_folder(arguments.model)  # is there one?
+    try:
+        from components.server.serve import Address, serve
+    except ModuleNotFoundError as error:
+        raise UsageError(f"serve: the package {error.name} must be installed: pip install -e '.[serve]'.") from error
+    from pipeline import console
+
+    address = Address(arguments.host, *ports)
+    try:
+        serve(arguments.model, arguments.name, address, console.say, arguments.api_key, keep=arguments.keep)
+    except OSError as error:
+        raise UsageError(f"serve: {arguments.host} and port {ports[0]} must be free ({error.strerror}).") from error
+    return DONE
+
+
 def _runs(arguments: argparse.Namespace) -> int:
     from pipeline import console
 
@@ -303,6 +326,17 @@ def _parser() -> _Parser:
     _add_model(score)
     score.add_argument("file", nargs="?", default="-", metavar="FILE", help="UTF-8 text; - (default) is standard input")
     score.add_argument("--json", action="store_true", help="print one JSON object")
+
+    serve = command("serve", _serve, "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.")
+    _add_model(serve)
+    serve.add_argument("--name", default="rnn", metavar="N", help="that clients know it by (default: rnn)")
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: 127.0.0.1, this machine only")
+    serve.add_argument("--port", type=int, default=8501, metavar="N", help="of HTTP (default: 8501; 0: a free one)")
+    serve.add_argument(
+        "--grpc-port", type=int, default=8500, metavar="N", help="of gRPC (default: 8500; 0: a free one)"
+    )
+    serve.add_argument("--api-key", metavar="KEY", help="clients must send it: Authorization: Bearer KEY")
+    serve.add_argument("--keep", type=int, default=2, metavar="N", help="newest versions served at once (default: 2)")
 
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
     runs.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: all of runs/*)")

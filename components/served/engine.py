@@ -6,7 +6,6 @@ Texts come and go while others are being written. What a text says depends on no
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 
@@ -47,6 +46,11 @@ class Text:
         self.carry = _opened(model) if carry is None else carry
         self._pieces = Pieces(model.tokenizer, request.prompt)
         self._new: list[str] = []
+
+    @property
+    def data(self) -> bytes:
+        """The prompt and all that was written, UTF-8 but for a character that was left in the middle."""
+        return self.request.prompt.encode() + self._pieces.data
 
     def take(self) -> str:
         """What was written since the last call; the prompt is no part of it."""

@@ -1,0 +1,215 @@
+"""Answers requests, whatever protocol they came by: limits, the writing of texts, calls of other signatures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from components.served.engine import Text
+from components.served.language import Arrays as Carry
+from components.served.request import TextRequest
+from components.server.errors import busy, invalid, too_late
+from components.server.limits import Limits
+from components.server.sessions import Sessions
+from components.server.tensors import Arrays, check
+from components.server.version import LoadedVersion
+from components.server.versions import Versions
+from components.server.writing import Job
+
+_Result = TypeVar("_Result")
+# Other signatures than those that write: calls at once. TensorFlow uses all cores for each.
+_CALLS = 2
+
+
+class Core:
+    """What both protocols share.
+
+    Args:
+        versions: Of the model.
+        limits: Of requests.
+
+    Attributes:
+        versions, limits: As given.
+        sessions: The open ones.
+        in_flight: Requests that are being answered.
+    """
+
+    def __init__(self, versions: Versions, limits: Limits) -> None:
+        self.versions = versions
+        self.limits = limits
+        self.sessions = Sessions(limits.sessions, limits.session_seconds)
+        self.in_flight = 0
+        self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
+
+    @contextlib.contextmanager
+    def admitted(self) -> Iterator[None]:
+        """For as long as a request is answered.
+
+        Raises:
+            RequestError: There are too many already.
+        """
+        if self.in_flight >= self.limits.concurrent:
+            raise busy(f"{self.limits.concurrent} requests are being answered, as many as there may be. Try again.")
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def predict(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
+        """Calls a signature; texts are written together with those of other requests.
+
+        Raises:
+            RequestError: The inputs do not fit, or ask for too much.
+        """
+        specs, defaults = version.signature(signature).inputs, version.defaults(signature)
+        check(inputs, specs, frozenset(defaults))
+        self._check_size(inputs)
+        if not version.writes(signature):
+            return await self.in_thread(lambda: version.call(signature, inputs))
+        requests = _text_requests(defaults | inputs, self.limits)
+        texts = await self.write(version, requests)
+        outputs = {
+            "text": np.asarray([text.data for text in texts], object),
+            "log_prob": np.asarray([text.log_prob for text in texts], np.float32),
+            "finished": np.asarray([text.finished for text in texts], bool),
+            "repeated": np.asarray([text.repeated for text in texts], bool),
+            "tokens": np.asarray([text.tokens for text in texts], np.int32),
+        }
+        return {name: outputs[name] for name in version.signature(signature).outputs}
+
+    def _check_size(self, inputs: Arrays) -> None:
+        for name, value in inputs.items():
+            if value.ndim:
+                self.limits.check_rows(len(value))
+            if value.dtype == object:
+                for text in value.ravel():
+                    self.limits.check_text(name, len(text))
+
+    async def in_thread(self, function: Callable[[], _Result]) -> _Result:
+        """Runs what takes long elsewhere than in the loop that serves everybody."""
+        return await self._in_time(
+            asyncio.get_running_loop().run_in_executor(self._threads, function), self._deadline()
+        )
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self.limits.seconds
+
+    async def _in_time(self, answer: Awaitable[_Result], deadline: float) -> _Result:
+        # Not `asyncio.timeout` around it all: the steps of a stream are taken by several tasks.
+        try:
+            return await asyncio.wait_for(answer, deadline - asyncio.get_running_loop().time())
+        except TimeoutError as error:
+            raise too_late(f"The answer took longer than {self.limits.seconds} seconds. Ask for less.") from error
+
+    async def write(self, version: LoadedVersion, requests: Sequence[TextRequest]) -> list[Text]:
+        """Writes whole texts."""
+        texts: list[Text | None] = [None] * len(requests)
+        async with contextlib.aclosing(self.stream(version, requests, each_turn=False)) as pieces:
+            async for index, text, _ in pieces:
+                texts[index] = text
+        return [text for text in texts if text is not None]
+
+    async def stream(
+        self,
+        version: LoadedVersion,
+        requests: Sequence[TextRequest],
+        carry: Carry | None = None,
+        each_turn: bool = True,
+    ) -> AsyncIterator[tuple[int, Text, str]]:
+        """Writes texts and yields what is new: which text, its account, and the piece; the last one of each is done.
+
+        Args:
+            version: Of the model, that is in use until the last piece.
+            requests: The texts.
+            carry: What the texts go on from.
+            each_turn: Whether to yield pieces as they come, or each text once when it is done.
+
+        Raises:
+            RequestError: A limit is exceeded.
+        """
+        for request in requests:
+            self.limits.check_max_length(request.max_length)
+            self.limits.check_text("prompt", len(request.prompt))
+        assert version.writing is not None
+        loop, deadline = asyncio.get_running_loop(), self._deadline()
+        news: asyncio.Queue[tuple[int, Text | None, str, Exception | None]] = asyncio.Queue()
+
+        def notifier(index: int) -> Callable[[Text | None, str, Exception | None], None]:
+            def notify(text: Text | None, piece: str, error: Exception | None) -> None:
+                if each_turn or text is None or text.done:
+                    loop.call_soon_threadsafe(news.put_nowait, (index, text, piece, error))
+
+            return notify
+
+        jobs: list[Job] = []
+        try:
+            jobs += [version.writing.submit(request, carry, notifier(i)) for i, request in enumerate(requests)]
+            left = len(jobs)
+            while left:
+                index, text, piece, error = await self._in_time(news.get(), deadline)
+                if error is not None:
+                    raise error
+                assert text is not None
+                left -= text.done
+                yield index, text, piece
+        finally:
+            for job in jobs:
+                job.cancel()  # nothing, for a text that is done
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._threads.shutdown()
+
+
+def _text_requests(inputs: Arrays, limits: Limits) -> list[TextRequest]:
+    """The rows of `generate` or `sample`, several for a prompt where `samples` says so.
+
+    Raises:
+        RequestError: A value that cannot be, or inputs of different lengths.
+    """
+    rows = len(inputs["prompt"])
+    samples = _one(inputs["samples"]) if "samples" in inputs else 1
+    if samples < 1:
+        raise invalid(f"samples must be 1 or more. Received: samples={samples}.")
+    limits.check_rows(rows * samples)
+    controls: dict[str, list[Any]] = {}
+    for name, value in inputs.items():
+        if name == "samples":
+            continue
+        if len(value) not in (1, rows):
+            raise invalid(
+                f"Input {name!r} must have one value, or one for each of {rows} prompts. Received: {len(value)}."
+            )
+        controls[name] = np.broadcast_to(value, [rows]).tolist()
+    try:
+        return [
+            TextRequest(
+                **{name: values[row] for name, values in controls.items() if name not in ("prompt", "seed")},
+                prompt=_text(controls["prompt"][row]),
+                # As an int64 of the graph does, the last seed is followed by the first.
+                seed=(controls["seed"][row] + sample + 2**63) % 2**64 - 2**63,
+            )
+            for row in range(rows)
+            for sample in range(samples)
+        ]
+    except (TypeError, ValueError) as error:
+        raise invalid(str(error)) from error
+
+
+def _one(value: np.ndarray) -> int:
+    if value.shape != (1,):
+        raise invalid(f"Input 'samples' must have one value. Received: {len(value)}.")
+    return int(value[0])
+
+
+def _text(prompt: bytes) -> str:
+    try:
+        return prompt.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise invalid(f"prompt must be UTF-8; byte {error.start} is not.") from error

@@ -1,0 +1,110 @@
+"""TensorFlow Serving's REST interface: status, metadata and `:predict`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from google.protobuf.json_format import MessageToDict
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from components.server.body import read_json
+from components.server.core import Core
+from components.server.errors import invalid
+from components.server.tensors import from_json, to_json
+from components.server.version import LoadedVersion
+
+_PREDICT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "signature_name": {"type": "string"},
+                        "instances": {"type": "array", "items": {}, "minItems": 1},
+                        "inputs": {},
+                    },
+                    "example": {"instances": [{"prompt": "ROMEO:"}]},
+                }
+            }
+        },
+    }
+}
+
+
+def router(core: Core) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["TensorFlow Serving"])
+
+    @routes.get("/v1/models/{name}")
+    @routes.get("/v1/models/{name}/versions/{version}")
+    async def status(name: str, version: str | None = None) -> Any:
+        """State of the versions of a model."""
+        return {
+            "model_version_status": [
+                {
+                    "version": str(found.number),
+                    "state": found.state,
+                    "status": {
+                        "error_code": "UNKNOWN" if found.error else "OK",
+                        "error_message": found.error,
+                    },
+                }
+                for found in core.versions.statuses(name, version_number(version))
+            ]
+        }
+
+    @routes.get("/v1/models/{name}/metadata")
+    @routes.get("/v1/models/{name}/versions/{version}/metadata")
+    async def metadata(name: str, version: str | None = None) -> Any:
+        """The signatures of a version, with the types and shapes of their inputs and outputs."""
+        with core.versions.use(name, version_number(version)) as model:
+            definitions = MessageToDict(
+                signature_definitions(model),
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+            return {
+                "model_spec": {"name": name, "signature_name": "", "version": str(model.number)},
+                "metadata": {"signature_def": definitions},
+            }
+
+    @routes.post("/v1/models/{name}:predict", openapi_extra=_PREDICT_BODY)
+    @routes.post("/v1/models/{name}/versions/{version}:predict", openapi_extra=_PREDICT_BODY)
+    async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
+        """Calls a signature, in row format (`instances`) or in column format (`inputs`)."""
+        body = await read_json(request)
+        signature = body.get("signature_name", "")
+        if not isinstance(signature, str):
+            raise invalid("signature_name must be a string.")
+        with core.admitted(), core.versions.use(name, version_number(version)) as model:
+            specs, optional = model.signature(signature).inputs, frozenset(model.defaults(signature))
+            inputs, format = from_json(body, specs, optional)
+            outputs = await core.predict(model, signature, inputs)
+        return JSONResponse(to_json(outputs, format))
+
+    return routes
+
+
+def version_number(text: str | None) -> int | None:
+    """The number of a version in a path.
+
+    Raises:
+        RequestError: It is none.
+    """
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise invalid(f"Failed to convert version: {text[:40]} to numeric.")
+    return int(text)
+
+
+def signature_definitions(model: LoadedVersion) -> Any:
+    """All signatures of a version as a SignatureDefMap."""
+    found = get_model_metadata_pb2.SignatureDefMap()
+    for key, definition in model.metadata.items():
+        found.signature_def[key].CopyFrom(definition)
+    return found

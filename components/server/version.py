@@ -1,0 +1,117 @@
+"""One version of a model, loaded: its signatures on arrays, and the thread that writes its texts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.served.folder import Signature, load_signatures
+from components.served.language import ServedLanguageModel
+from components.server.errors import invalid
+from components.server.tensors import Arrays, check
+from components.server.writing import WritingThread
+
+# Signatures whose texts the writing thread writes, and their inputs that are fields of a `TextRequest`, too.
+WRITING = ("serving_default", "generate", "sample")
+
+
+class LoadedVersion:
+    """A SavedModel in memory.
+
+    Args:
+        number: Of the version.
+        folder: Of the SavedModel.
+
+    Attributes:
+        number, folder: As given.
+        signatures: Name → signature.
+        metadata: The signature definitions, as in saved_model.pb.
+        language: The model as a language model, None if it is none.
+        writing: The thread that writes its texts, None if it is no language model.
+    """
+
+    def __init__(self, number: int, folder: Path) -> None:
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        self.number = number
+        self.folder = folder
+        self.signatures: Mapping[str, Signature] = load_signatures(folder)
+        saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        hidden = ("__saved_model_init_op", "__saved_model_train_op")
+        definitions = saved.meta_graphs[0].signature_def
+        self.metadata: Mapping[str, Any] = {name: definitions[name] for name in definitions if name not in hidden}
+        self.language: ServedLanguageModel | None = None
+        self.writing: WritingThread | None = None
+        if "write" in self.signatures:
+            self.language = ServedLanguageModel(folder)
+            self.writing = WritingThread(self.language)
+            self.writing.start()
+        self._defaults = {name: _defaults(definition) for name, definition in self.metadata.items()}
+        self._uses = 0
+        self._idle = threading.Condition()
+
+    def signature(self, name: str) -> Signature:
+        """A signature by name.
+
+        Raises:
+            RequestError: There is none of that name.
+        """
+        name = name or "serving_default"
+        if name not in self.signatures:
+            raise invalid(f'Serving signature name: "{name}" not found in signature def')
+        return self.signatures[name]
+
+    def defaults(self, name: str) -> Arrays:
+        """The inputs of a signature that a request may leave out, and what they are then."""
+        return self._defaults[name or "serving_default"]
+
+    def writes(self, name: str) -> bool:
+        """Whether a signature's texts are written by the writing thread."""
+        return self.writing is not None and (name or "serving_default") in WRITING
+
+    def call(self, name: str, inputs: Arrays) -> Arrays:
+        """Calls a signature.
+
+        Raises:
+            RequestError: The inputs do not fit.
+        """
+        import tensorflow as tf
+
+        signature = self.signature(name)
+        defaults = self.defaults(name)
+        check(inputs, signature.inputs, frozenset(defaults))
+        given = {key: tf.constant(value, signature.inputs[key].dtype) for key, value in (defaults | inputs).items()}
+        try:
+            outputs = signature(**given)
+        except tf.errors.OpError as error:
+            # What the graph refuses is the request's fault: a class that is not known, shapes that do not fit.
+            raise invalid(str(error.message).split("\n")[0]) from error
+        return {key: np.asarray(value.numpy()) for key, value in outputs.items()}
+
+    def acquire(self) -> None:
+        """A request begins to use it."""
+        with self._idle:
+            self._uses += 1
+
+    def release(self) -> None:
+        """A request is done with it."""
+        with self._idle:
+            self._uses -= 1
+            self._idle.notify_all()
+
+    def close(self) -> None:
+        """Waits for the requests that use it, then ends its thread."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._uses == 0)
+        if self.writing is not None:
+            self.writing.close()
+
+
+def _defaults(definition: Any) -> Arrays:
+    import tensorflow as tf
+
+    return {name: tf.make_ndarray(value) for name, value in definition.defaults.items()}
