@@ -141,7 +141,8 @@ class _Server(uvicorn.Server):
 def _listen(address: Address) -> socket.socket:
     """A socket that listens: what is wrong with the address is known before anything is loaded."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named: asyncio switches Nagle's algorithm off only then, and an answer waits 40 ms with it.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((address.host, address.port))
     return listening
