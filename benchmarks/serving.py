@@ -39,6 +39,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self.pid = self._process.pid
         assert self._process.stdout is not None
         ports = re.findall(r":(\d+)", self._process.stdout.readline())
         self.port, self.grpc_port = int(ports[0]), int(ports[1])
