@@ -20,10 +20,16 @@ def _tanh(a: Any) -> Any:
     return ops.tanh(a)
 
 
+def _relu(a: Any) -> Any:
+    """Compute max(a, 0), NaN where a is; not by `ops.relu`, which XLA joins with the product before it on a CPU: into a
+    call whose fixed cost made a timestep of 32×100 eleven times as long."""
+    return ops.where(a <= 0, ops.zeros_like(a), a)
+
+
 # name → (activation of a, its derivative expressed in the output h)
 ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "tanh": (_tanh, lambda h: 1 - h * h),
-    "relu": (ops.relu, lambda h: ops.cast(h > 0, h.dtype)),
+    "relu": (_relu, lambda h: ops.cast(h > 0, h.dtype)),
     "sigmoid": (ops.sigmoid, lambda h: h * (1 - h)),
     "hard_sigmoid": (ops.hard_sigmoid, lambda h: ops.cast(ops.logical_and(h > 0, h < 1), h.dtype) / 6),
     "linear": (lambda a: a, ops.ones_like),
