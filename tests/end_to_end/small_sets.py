@@ -251,6 +251,7 @@ def sums(folder: Path) -> Sample:
 SMALL_SETS: Mapping[str, Callable[[Path], Sample]] = {
     "adding": sums,
     "captions": emoji,
+    "forecast": vowels,
     "frames": digits_in_films,
     "gestures": gestures,
     "hello": hello,
