@@ -18,6 +18,7 @@ from components.tasks.task import Loss
 from components.tasks.writer import Writer
 from components.transform.examples import Examples
 from components.transform.tokenizers import Tokenizer
+from components.transform.words import split_words
 from pipeline.config import ModelConfig
 
 _SHOWN = 5
@@ -110,14 +111,14 @@ def text_metrics(
     """Figures of texts with their intervals.
 
     Args:
-        tokenizer: Of the texts: the error rate is of words, or of characters.
+        tokenizer: Of the texts: the error rate is of its words, or of characters.
         written: What was written for each example.
         references: All right texts of each example.
     """
     is_words = tokenizer.kind == "word"
 
     def tokens(text: str) -> list[str]:
-        return text.split() if is_words else list(text)
+        return split_words(text) if is_words else list(text)
 
     made, right = [tokens(text) for text in written], [[tokens(text) for text in each] for each in references]
     lengths = length_counts(np.array([len(each) for each in made]), np.array([len(each[0]) for each in right]))

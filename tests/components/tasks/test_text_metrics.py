@@ -1,0 +1,30 @@
+"""What texts are judged by: units are the tokenizer's, and each text is held against its closest reference."""
+
+import pytest
+
+from components.tasks.generating import text_metrics
+from components.transform.tokenizers import IDENTITY, CharTokenizer, WordTokenizer
+
+WORDS = WordTokenizer(("end", "unk", "pad"), IDENTITY, ("a", "b", "c"))
+CHARACTERS = CharTokenizer(("end", "unk", "pad"), IDENTITY, "abc ")
+
+
+def values(tokenizer, written, references):
+    return {name: found.value for name, found in text_metrics(tokenizer, written, references).items()}
+
+
+@pytest.mark.parametrize(("written", "right"), [("a b", "a\u00a0b"), ("c c", "c\nc"), ("a\u2028b", "a b")])
+def test_words_are_the_tokenizers_not_pythons(written, right):
+    assert written.split() == right.split()  # guard
+    assert WORDS.encode(written).tolist() != WORDS.encode(right).tolist()
+
+    found = values(WORDS, [written], [[right]])
+
+    assert found["exact_match"] == 0
+    assert found["exact_length_rate"] == 0
+    assert found["mean_signed_length_error"] == len(WORDS.encode(written)) - len(WORDS.encode(right))
+
+
+def test_whitespace_that_the_tokenizer_loses_is_no_error():
+    assert values(WORDS, ["a b"], [[" a \t b "]])["exact_match"] == 1
+    assert values(CHARACTERS, ["a b"], [["a  b"]])["exact_match"] == 0  # characters are compared as they are
