@@ -10,7 +10,7 @@ import numpy as np
 from components.metrics.bleu import bleu, bleu_counts
 from components.metrics.bootstrap import Measured, measure, ratio
 from components.metrics.report import figures_table
-from components.metrics.sequences import error_counts, exact_matches, length_counts
+from components.metrics.sequences import closest_references, error_counts, exact_matches, length_counts
 from components.metrics.task_baselines import most_frequent_output
 from components.tasks.encoding import initializer_argument
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
@@ -113,7 +113,7 @@ def text_metrics(
     Args:
         tokenizer: Of the texts: the error rate is of its words, or of characters.
         written: What was written for each example.
-        references: All right texts of each example.
+        references: All right texts of each example. Errors and lengths are those beside the closest of them.
     """
     is_words = tokenizer.kind == "word"
 
@@ -121,7 +121,8 @@ def text_metrics(
         return split_words(text) if is_words else list(text)
 
     made, right = [tokens(text) for text in written], [[tokens(text) for text in each] for each in references]
-    lengths = length_counts(np.array([len(each) for each in made]), np.array([len(each[0]) for each in right]))
+    closest = closest_references(made, right)
+    lengths = length_counts(np.array([len(each) for each in made]), np.array([len(each) for each in closest]))
     metrics = {
         "exact_match": measure(exact_matches(made, right), ratio),
         "error_rate": measure(error_counts(made, right), ratio),

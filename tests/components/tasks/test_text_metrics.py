@@ -28,3 +28,18 @@ def test_words_are_the_tokenizers_not_pythons(written, right):
 def test_whitespace_that_the_tokenizer_loses_is_no_error():
     assert values(WORDS, ["a b"], [[" a \t b "]])["exact_match"] == 1
     assert values(CHARACTERS, ["a b"], [["a  b"]])["exact_match"] == 0  # characters are compared as they are
+
+
+def test_lengths_are_compared_with_the_reference_that_errors_are_counted_against():
+    found = values(WORDS, ["c c c"], [["c", "c c c"]])
+
+    assert (found["exact_match"], found["error_rate"]) == (1, 0)
+    assert (found["exact_length_rate"], found["mean_absolute_length_error"]) == (1, 0)
+    first = values(WORDS, ["c c c"], [["c"]])  # guard: the first reference alone gives other figures
+    assert (first["exact_length_rate"], first["mean_absolute_length_error"]) == (0, 2)
+
+
+def test_lengths_do_not_depend_on_the_order_of_the_references():
+    texts, references = ["a b", "c", "a a a"], [["a b c", "b"], ["b b", "a a a"], ["a", "b b b"]]
+
+    assert values(WORDS, texts, references) == values(WORDS, texts, [each[::-1] for each in references])
