@@ -114,7 +114,7 @@ class ModelEvaluation(Artifact):
     """What the model reaches on the held-out splits.
 
     metrics.json             {split: {nats, bits_per_char, perplexity, tokens, baselines}}; of a task of examples
-                             {split: {its metrics, examples, intervals, baselines}}
+                             {split: {its metrics, examples, intervals, baselines; beside bleu its bleu_signature}}
     documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split; {} of a task of examples
     report.txt               for people: metrics, baselines, verdict
     """

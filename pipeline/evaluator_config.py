@@ -10,6 +10,7 @@ from pipeline.section import Section
 
 _OF_TEXTS = (
     "exact_match",
+    "token_accuracy",
     "error_rate",
     "mean_absolute_length_error",
     "mean_signed_length_error",
@@ -47,6 +48,7 @@ class ThresholdsConfig(Section):
     mse: BoundConfig = BoundConfig()
     mae: BoundConfig = BoundConfig()
     exact_match: BoundConfig = BoundConfig()
+    token_accuracy: BoundConfig = BoundConfig()
     error_rate: BoundConfig = BoundConfig()
     bleu: BoundConfig = BoundConfig()
     mean_absolute_length_error: BoundConfig = BoundConfig()

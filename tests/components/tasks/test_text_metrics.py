@@ -43,3 +43,16 @@ def test_lengths_do_not_depend_on_the_order_of_the_references():
     texts, references = ["a b", "c", "a a a"], [["a b c", "b"], ["b b", "a a a"], ["a", "b b b"]]
 
     assert values(WORDS, texts, references) == values(WORDS, texts, [each[::-1] for each in references])
+
+
+def test_token_accuracy_is_of_the_places_of_the_closest_reference():
+    texts, references = ["a b", "c b a"], [["c c c c", "a c"], ["c b"]]
+
+    found = values(WORDS, texts, references)
+
+    assert found["token_accuracy"] == 3 / 4  # `a` of `a c`, both of `c b`; what is surplus is an error, no token
+    assert found["error_rate"] == 2 / 4
+
+
+def test_token_accuracy_of_characters_counts_characters():
+    assert values(CHARACTERS, ["ab c"], [["abcc"]])["token_accuracy"] == 3 / 4
