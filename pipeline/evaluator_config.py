@@ -30,6 +30,20 @@ TASK_METRICS: Mapping[str, Sequence[str]] = {
 OF_WORDS = "bleu"  # the one metric of texts that only texts of words have
 
 
+def metrics_of(task: str) -> Sequence[str]:
+    """The metrics of a task.
+
+    Raises:
+        ValueError: They have been forgotten here.
+    """
+    if task not in TASK_METRICS:
+        raise ValueError(
+            f"evaluator.thresholds must be on metrics of the task {task}, and TASK_METRICS in "
+            f"pipeline/evaluator_config.py has none of it; it has {', '.join(TASK_METRICS)}. Add the task there"
+        )
+    return TASK_METRICS[task]
+
+
 class BoundConfig(Section):
     """The closed interval in which a metric has to lie."""
 

@@ -101,10 +101,10 @@ class ServedExamples(tf.Module):
 
     def _fitting(self, lengths: tf.Tensor, array: tf.Tensor) -> tf.Tensor:
         """Lengths that the array can have, int32 [batch]."""
-        batch, timesteps = tf.unstack(tf.shape(array)[:2])
-        are_inside = tf.reduce_all((lengths >= 0) & (lengths <= timesteps))
-        rule = "lengths must be one for each row of array, from 0 to its timesteps. Received: [rows, timesteps], lengths="
-        return self._checked(lengths, are_inside & (tf.size(lengths) == batch), rule, [batch, timesteps], lengths)
+        shape = tf.shape(array)
+        fits = (tf.size(lengths) == shape[0]) & tf.reduce_all((lengths >= 0) & (lengths <= shape[1]))
+        rule = "lengths must be one for each row of array, from 0 to its timesteps. Received: shape of array, lengths="
+        return self._checked(lengths, fits, rule, shape, lengths)
 
     def _checked(self, value: tf.Tensor, is_right: tf.Tensor, rule: str, *received: Any) -> tf.Tensor:
         """The value; if it is not right, the request ends with an error that says the rule and what was received."""

@@ -42,10 +42,8 @@ def test_main_runs_each_value_in_a_root_of_its_own(monkeypatch, tmp_path, capsys
     runs = []
     monkeypatch.setattr(variants, "run", lambda *given: runs.append(given) or summary(len(runs) / 4))
 
-    variants.main(
-        ["configs/order.yaml", "--vary", "model.encoder", "rnn", "mean", "--set", "trainer.epochs=1"]
-        + ["--root", str(tmp_path)]
-    )
+    settings = ["--set", "trainer.epochs=1", "--root", str(tmp_path)]
+    variants.main(["configs/order.yaml", "--vary", "model.encoder", "rnn", "mean", *settings])
 
     assert runs == [
         ("configs/order.yaml", tmp_path / "order" / value, ["trainer.epochs=1", f"model.encoder={value}"])

@@ -48,9 +48,7 @@ def test_bleu_of_any_corpus_is_sacrebleus(corpus, tokenize):
 def test_bleu_of_captions_is_sacrebleus_for_every_tokenizer(tokenize):
     counted = bleu_counts(GENERATED, REFERENCES, tokenize)
 
-    assert bleu(counted.sum(axis=0)) == pytest.approx(
-        sacrebleu_of(GENERATED, REFERENCES, tokenize=tokenize), abs=1e-9
-    )
+    assert bleu(counted.sum(axis=0)) == pytest.approx(sacrebleu_of(GENERATED, REFERENCES, tokenize=tokenize), abs=1e-9)
     assert f"|tok:{tokenize}|" in bleu_signature(REFERENCES, tokenize)
 
 
