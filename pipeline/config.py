@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveInt
 
-from pipeline.evaluator_config import OF_WORDS, TASK_METRICS
+from pipeline.evaluator_config import OF_WORDS, metrics_of
 from pipeline.evaluator_config import EvaluatorConfig as EvaluatorConfig
 from pipeline.evaluator_config import ThresholdsConfig as ThresholdsConfig
 from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
@@ -153,7 +153,7 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _thresholds_fit(self) -> Config:
         is_of_words = self.transform.of("target").tokenizer == "word"
-        known = [name for name in TASK_METRICS[self.model.task] if name != OF_WORDS or is_of_words]
+        known = [name for name in metrics_of(self.model.task) if name != OF_WORDS or is_of_words]
         for name in self.evaluator.thresholds.given():
             if name not in known:
                 raise ValueError(
