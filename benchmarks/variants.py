@@ -47,35 +47,43 @@ def table(summaries: Mapping[str, Mapping[str, Any]], metrics: Sequence[str] | N
             found = summary["metrics"][split]
             cells = []
             for name in names:
-                low, high = found["intervals"][name]
-                cells.append(f"{found[name]:.4g} ({low:.4g} … {high:.4g})")
+                low, high = map(_number, found["intervals"][name])
+                cells.append(f"{_number(found[name])} ({low} … {high})")
             lines.append(_row([variant, split, *cells]))
         for baseline, figures in first[split]["baselines"].items():
-            known = (f"{figures[name]:.4g}" if name in figures else "" for name in names)
+            known = (_number(figures[name]) if name in figures else "" for name in names)
             lines.append(_row([f"*{baseline}*", split, *known]))
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None) -> str:
+    """Four significant digits; a dash for what the split has nothing to measure on."""
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the variants and prints their table; arguments as on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recipe", help="as --config of run_pipeline.py")
     parser.add_argument("--vary", nargs="+", required=True, metavar=("KEY", "VALUE"), help="a key, and its values")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all variants")
     parser.add_argument("--metrics", nargs="+", help="of the Evaluator; default: all")
     parser.add_argument("--root", type=Path, default=Path("runs") / "variants", help="a folder; default: %(default)s")
-    arguments = parser.parse_args()
-    key, *values = arguments.vary
+    given = parser.parse_args(arguments)
+    key, *values = given.vary
+    if not values:
+        parser.error(f"--vary must name a key and one value or more. Received: --vary {key}. Add the values to try.")
     summaries = {}
     for value in values:
-        root = (arguments.root / Path(arguments.recipe).stem / value).resolve()
-        summaries[value] = run(arguments.recipe, root, [*arguments.set, f"{key}={value}"])
+        root = (given.root / Path(given.recipe).stem / value).resolve()
+        summaries[value] = run(given.recipe, root, [*given.set, f"{key}={value}"])
         seconds = {stage["name"]: stage["seconds"] for stage in summaries[value]["stages"]}
         print(f"{key}={value}: trainer {seconds['trainer']:.0f} s", file=sys.stderr, flush=True)
-    print(table(summaries, arguments.metrics))
+    print(table(summaries, given.metrics))
 
 
 if __name__ == "__main__":

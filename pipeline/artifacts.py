@@ -114,7 +114,8 @@ class ModelEvaluation(Artifact):
     """What the model reaches on the held-out splits.
 
     metrics.json             {split: {nats, bits_per_char, perplexity, tokens, baselines}}; of a task of examples
-                             {split: {its metrics, examples, intervals, baselines}}
+                             {split: {its metrics, examples, intervals, baselines; beside bleu its bleu_signature}}
+                             a figure is null where its split has nothing to be measured on
     documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split; {} of a task of examples
     report.txt               for people: metrics, baselines, verdict
     """

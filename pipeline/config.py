@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pydantic
 from pydantic import Field, PositiveInt
 
-from pipeline.evaluator_config import OF_WORDS, TASK_METRICS
+from pipeline.evaluator_config import OF_WORDS, metrics_of
 from pipeline.evaluator_config import EvaluatorConfig as EvaluatorConfig
 from pipeline.evaluator_config import ThresholdsConfig as ThresholdsConfig
 from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
 from pipeline.example_gen_config import FieldsConfig as FieldsConfig
 from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
 from pipeline.example_gen_config import SplitsConfig as SplitsConfig
+from pipeline.model_config import WRITERS
 from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
 from pipeline.trainer_config import EXAMPLES_IN_A_BATCH
@@ -26,6 +28,20 @@ from pipeline.transform_config import BeamConfig as BeamConfig
 from pipeline.transform_config import TokenizerConfig as TokenizerConfig
 from pipeline.transform_config import TransformConfig as TransformConfig
 from pipeline.tuner_config import TunerConfig, check_parameters
+
+# Keys outside the section `model` that not every task reads → the tasks that do.
+TASKS_THAT_READ: Mapping[str, Sequence[str]] = {
+    "transform.target": WRITERS,
+    "evaluator.beam_width": WRITERS,
+    "evaluator.show_probabilities": ("language_model",),
+}
+OF_LANES = (
+    "transform.lanes",
+    "transform.window_length",
+    "trainer.truncation_length",
+    "trainer.update_interval",
+    "trainer.length_warmup",
+)
 
 
 class PipelineConfig(Section):
@@ -137,12 +153,25 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _thresholds_fit(self) -> Config:
         is_of_words = self.transform.of("target").tokenizer == "word"
-        known = [name for name in TASK_METRICS[self.model.task] if name != OF_WORDS or is_of_words]
+        known = [name for name in metrics_of(self.model.task) if name != OF_WORDS or is_of_words]
         for name in self.evaluator.thresholds.given():
             if name not in known:
                 raise ValueError(
                     f"evaluator.thresholds.{name} must be on a metric of the task {self.model.task}: "
                     f"{', '.join(known)}. Leave it out"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _keys_are_read(self) -> Config:
+        for key, tasks in TASKS_THAT_READ.items():
+            if self.model.task not in tasks and self.is_set(key):
+                raise ValueError(f"{key} is for the task {' or '.join(tasks)}, not for {self.model.task}. Leave it out")
+        for key in OF_LANES:
+            if self.transform.records == "examples" and self.is_set(key):
+                raise ValueError(
+                    f"{key} is for lanes; with transform.records: examples each document is a record of its own, "
+                    "back-propagated whole. Leave it out"
                 )
         return self
 
@@ -167,7 +196,6 @@ class Config(Section):
         if self.model.task != "language_model" and self.trainer.vanishing_penalty is not None:
             raise ValueError("trainer.vanishing_penalty is for model.task language_model. Leave it out")
         if self.transform.records == "examples":
-            self._examples_agree()
             self._check_devices(self.trainer.batch_size or EXAMPLES_IN_A_BATCH, "trainer.batch_size")
             return self
         lanes, batch_size, window = self.transform.lanes, self.trainer.batch_size, self.transform.window_length
@@ -186,14 +214,6 @@ class Config(Section):
         if warmup is not None and length not in (None, interval):
             raise ValueError(f"trainer.length_warmup needs truncation_length = update_interval; received {length}")
         return self
-
-    def _examples_agree(self) -> None:
-        for key in ("truncation_length", "update_interval", "length_warmup"):
-            if getattr(self.trainer, key) is not None:
-                raise ValueError(
-                    f"trainer.{key} is for lanes; with transform.records: examples each document is back-propagated "
-                    "whole. Leave it out"
-                )
 
     def _check_devices(self, rows: int, name: str) -> None:
         devices = self.trainer.devices

@@ -10,6 +10,7 @@ from pipeline.section import Section
 
 _OF_TEXTS = (
     "exact_match",
+    "token_accuracy",
     "error_rate",
     "mean_absolute_length_error",
     "mean_signed_length_error",
@@ -27,6 +28,20 @@ TASK_METRICS: Mapping[str, Sequence[str]] = {
     "regression_sequence": ("mse", "mae"),
 }
 OF_WORDS = "bleu"  # the one metric of texts that only texts of words have
+
+
+def metrics_of(task: str) -> Sequence[str]:
+    """The metrics of a task.
+
+    Raises:
+        ValueError: They have been forgotten here.
+    """
+    if task not in TASK_METRICS:
+        raise ValueError(
+            f"evaluator.thresholds must be on metrics of the task {task}, and TASK_METRICS in "
+            f"pipeline/evaluator_config.py has none of it; it has {', '.join(TASK_METRICS)}. Add the task there"
+        )
+    return TASK_METRICS[task]
 
 
 class BoundConfig(Section):
@@ -47,6 +62,7 @@ class ThresholdsConfig(Section):
     mse: BoundConfig = BoundConfig()
     mae: BoundConfig = BoundConfig()
     exact_match: BoundConfig = BoundConfig()
+    token_accuracy: BoundConfig = BoundConfig()
     error_rate: BoundConfig = BoundConfig()
     bleu: BoundConfig = BoundConfig()
     mean_absolute_length_error: BoundConfig = BoundConfig()

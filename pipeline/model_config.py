@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 from pydantic import Field, PositiveInt
@@ -102,7 +102,7 @@ class ModelConfig(Section):
     @pydantic.model_validator(mode="after")
     def _keys_fit_the_task(self) -> ModelConfig:
         for key, tasks in TASKS_THAT_READ.items():
-            if self.task not in tasks and self._is_set(key):
+            if self.task not in tasks and self.is_set(key):
                 raise ValueError(f"{key} is for {_listed(tasks)}, not for {self.task}. Leave it out")
         if self.task == "tagging" and self.encoder not in KEEP_POSITIONS:
             raise ValueError(
@@ -114,20 +114,12 @@ class ModelConfig(Section):
     def _keys_fit_the_encoder(self) -> ModelConfig:
         for key, encoders in ENCODERS_THAT_READ.items():
             by_writer = self.task in WRITERS and key in READ_BY_WRITERS
-            if self.encoder not in encoders and self._is_set(key) and not by_writer:
+            if self.encoder not in encoders and self.is_set(key) and not by_writer:
                 raise ValueError(
                     f"{key} does nothing in the task {self.task} with the encoder {self.encoder}; it is for "
                     f"{_listed(encoders)}. Leave it out"
                 )
         return self
-
-    def _is_set(self, key: str) -> bool:
-        """Whether a dotted key differs from its default: a configuration written out in full has every key."""
-        value: Any = self
-        default: Any = ModelConfig.model_construct()
-        for name in key.split("."):
-            value, default = getattr(value, name), getattr(default, name)
-        return value != default
 
     @pydantic.model_validator(mode="after")
     def _table_fits_the_readout(self) -> ModelConfig:

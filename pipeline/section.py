@@ -15,6 +15,14 @@ class Section(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    def is_set(self, key: str) -> bool:
+        """Whether a dotted key differs from its default: a configuration written out in full has every key."""
+        value: Any = self
+        default: Any = type(self).model_construct()
+        for name in key.split("."):
+            value, default = getattr(value, name), getattr(default, name)
+        return value != default
+
 
 def key_paths(section: type[Section], prefix: str = "") -> Iterator[str]:
     """Yields the dotted key of everything in a section, sections inside it included."""

@@ -53,6 +53,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, examples: Path, beam_wid
             "examples": len(held_out),
             "intervals": _intervals(judged.metrics),
             "baselines": {name: dict(figures) for name, figures in judged.baselines.items()},
+            **judged.notes,
         }
         report.append(f"{name}: {len(held_out):,} examples\n\n{judged.report}")
     return Evaluation(metrics, {}, "\n".join(report))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from components.json_values import json_value
 from components.native_logs import import_quietly
 from pipeline.artifacts import Artifact, Model, ModelBlessing, ModelEvaluation, TransformedExamples, TransformGraph
 from pipeline.config import EvaluatorConfig
@@ -45,8 +46,10 @@ class Evaluator(Stage):
         report += "\nblessed\n" if not reasons else "\nNOT blessed: " + " ".join(reasons) + "\n"
 
         folder = outputs["evaluation"]
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        (folder / "documents.json").write_text(json.dumps(documents) + "\n", encoding="utf-8")
+        # What a split has nothing to measure on is NaN, which JSON has not: null.
+        for name, content, indent in (("metrics", metrics, 1), ("documents", documents, None)):
+            text = json.dumps(json_value(content), indent=indent, allow_nan=False)
+            (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         (folder / "report.txt").write_text(report, encoding="utf-8")
         verdict = outputs["blessing"] / ("NOT_BLESSED" if reasons else "BLESSED")
         verdict.write_text("".join(f"{reason}\n" for reason in reasons), encoding="utf-8")

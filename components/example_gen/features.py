@@ -49,9 +49,11 @@ def to_classes(value: Any) -> list[str]:
 
 
 def to_target(value: Any) -> str:
-    """An output text."""
+    """An output text: of at least a token, or there is nothing to learn, and no rule could end it."""
     if not isinstance(value, str):
         raise RecordError("a target must be text", f"{shown(value)} of type {type(value).__name__}", _CORRECT)
+    if not value.strip():
+        raise RecordError("a target must not be empty or blank", shown(value), _CORRECT)
     return value
 
 
@@ -116,6 +118,12 @@ def check_tags(tags: Sequence[str], text: str | None, array: np.ndarray | None) 
             raise RecordError("each word must have a tag", f"{len(words)} words and {len(tags)} tags", _CORRECT)
     elif array is not None and len(array) != len(tags):
         raise RecordError("each row must have a tag", f"{len(array)} rows and {len(tags)} tags", _CORRECT)
+
+
+def check_text(text: str) -> None:
+    """Refuses a text that says nothing of the class or target beside it."""
+    if not text.strip():
+        raise RecordError("a text with a label, tags or a target must not be empty or blank", shown(text), _CORRECT)
 
 
 def check_references(references: Any, target: str) -> None:

@@ -6,7 +6,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from components.documents import to_line
-from components.example_gen.features import IN_FIELDS, REFERENCES, check_references, check_tags, shown, to_array
+from components.example_gen.features import (
+    IN_FIELDS,
+    REFERENCES,
+    check_references,
+    check_tags,
+    check_text,
+    shown,
+    to_array,
+)
 from components.example_gen.parsed import Document
 from components.example_gen.parsed import RecordError as RecordError
 from components.example_gen.split_names import KNOWN, split_code
@@ -57,6 +65,8 @@ def to_document(record: Mapping[str, Any], fields: FieldsConfig, number: int, of
             array = to_array(value)
         else:
             features[feature] = IN_FIELDS[feature](value)
+    if fields.text is not None and not features.keys().isdisjoint(("label", "tags", "target")):
+        check_text(text)
     if "tags" in features:
         check_tags(features["tags"], None if fields.text is None else text, array)
     if "target" in features and REFERENCES in rest:

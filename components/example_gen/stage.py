@@ -44,12 +44,14 @@ class ExampleGen(Stage):
         return {"example_gen": self.example_gen.model_dump(mode="json", exclude={"data_root"})}
 
     def environment(self, root: Path) -> dict[str, Any]:
-        kind, rest, folder = locate(self.example_gen)
+        kind, rest, folder, missing = locate(self.example_gen)
         if kind == "inline":
             return {"corpus": hashlib.sha256(rest.encode("utf-8")).hexdigest()}
         if kind == "tfds":
             from components.example_gen import tfds
 
+            if missing:  # said before anything is downloaded
+                _tell(f"{missing}: reading tfds:{rest} instead.")
             return {"corpus": tfds.state(tfds.prepared(rest, self.example_gen.data_dir))}
         if kind == "dataset":
             return {"corpus": digest(find(rest).files(folder))}
@@ -131,7 +133,9 @@ class ExampleGen(Stage):
         if settings.tfds is not None:
             _check_features(settings, set(job.features))
         job = dataclasses.replace(job, dataset=found.name, data_dir=settings.data_dir)
-        return job, list(tfds.example_pieces(builder, only_named=by_name))
+        # What there is to learn is missing from splits of other names, as labels are from `unsupervised` of IMDb.
+        is_learnt = not {"text", "array"}.issuperset(job.features)
+        return job, list(tfds.example_pieces(builder, only_named=by_name or is_learnt))
 
     def _marked(self, corpus: StagedCorpus) -> Marked:
         """Finds the documents that are bad; the first bad record is the end if it has to be."""
@@ -150,10 +154,9 @@ class ExampleGen(Stage):
     def _list_bad(corpus: StagedCorpus, marked: Marked, examples: Path) -> None:
         count = write_list(examples / FILE, bad_records(corpus, marked))
         if count:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
-                f"ExampleGen: {count:,} of {count + int(marked.left().sum()):,} records are bad and left out; {FILE} "
-                "of the examples lists them.",
-                markup=False,
+            _tell(
+                f"{count:,} of {count + int(marked.left().sum()):,} records are bad and left out; {FILE} of the "
+                "examples lists them."
             )
 
     def _plan(self, corpus: StagedCorpus, left: np.ndarray) -> dict[str, Part]:
@@ -182,6 +185,11 @@ class ExampleGen(Stage):
         if not parts:
             raise _too_short(total, "train", what)
         return {name: part.among(left) for name, part in parts.items()}
+
+
+def _tell(said: str) -> None:
+    """Prints a line for people."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ExampleGen: {said}", markup=False)
 
 
 def _without_unseen(plan: Mapping[str, Part], marked: Marked) -> dict[str, Part]:

@@ -67,11 +67,13 @@ def example_pieces(builder: Any, *, only_named: bool) -> Iterator[tuple[Piece, i
 
     Args:
         builder: Of a prepared data set.
-        only_named: Whether to leave out splits whose name is none of train, eval and test, or another name of these.
+        only_named: Whether to leave out splits whose name is none of train, eval and test, or another name of these,
+            if there are others.
     """
-    for split, info in builder.info.splits.items():
-        if only_named and split_code_in(split) is None:
-            continue
+    splits = builder.info.splits
+    named = [split for split in splits if split_code_in(split) is not None] if only_named else []
+    for split in named or splits:
+        info = splits[split]
         example_bytes = max(info.num_bytes // max(info.num_examples, 1), 1)
         step = max(GROUP_BYTES // example_bytes, 1)
         for start in range(0, info.num_examples, step):

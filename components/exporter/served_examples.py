@@ -75,40 +75,56 @@ class ServedExamples(tf.Module):
 
     def serve(self, **request: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers a batch of requests; a row's answer depends on nothing of the other rows."""
-        features: dict[str, Any] = {}
-        lengths: dict[str, Any] = {}
+        lengths: tf.Tensor | None = None
         if self._tokenizer is not None:
             ids = self._tokenizer.encode(request["text"])
-            lengths["tokens"] = tf.cast(ids.row_lengths(), tf.int32)
-            rows = ids.to_tensor(0)
-            # At least one timestep, of padding: a recurrence has no result of none.
-            features["tokens"] = tf.pad(rows, [[0, 0], [0, tf.maximum(1 - tf.shape(rows)[1], 0)]])
+            given, lengths = ids.to_tensor(0), tf.cast(ids.row_lengths(), tf.int32)
         elif self._labels is not None:
-            features["label"] = self._known(request["label"])
+            given = self._known(request["label"])
         else:
-            features["array"] = request["array"]
+            given = request["array"]
             if "lengths" in request:
-                lengths["array"] = request["lengths"]
+                lengths = self._fitting(request["lengths"], given)
+        batch = tf.shape(given)[0]
+        features = {self._source: _at_least_one(given, axes=1 if lengths is None else 2)}
+        filled = {} if lengths is None else {self._source: _at_least_one(lengths)}
         if isinstance(self._model, GeneratingModel):
-            return self._written(self._model, (features, lengths), request["beam_width"])
-        return self._named(self._model.predict_batch(features, lengths), lengths.get(self._source))
+            return self._written(self._model, (features, filled), request["beam_width"], batch)
+        predicted = self._model.predict_batch(features, filled)
+        return self._named({name: value[:batch] for name, value in predicted.items()}, lengths)
 
     def _known(self, labels: tf.Tensor) -> tf.Tensor:
-        """Ids of classes, int32 [batch]; one that is not known ends the request with an error that names it."""
+        """Ids of classes, int32 [batch]."""
         ids = self._labels.lookup(labels)
-        rule = f"{self._model.signature}: label must be one of the classes in assets/label.txt. Received: label="
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(ids >= 0), [rule, labels[ids < 0]])]):
-            return tf.identity(ids)
+        rule = "label must be one of the classes in assets/label.txt. Received: label="
+        return self._checked(ids, tf.reduce_all(ids >= 0), rule, labels[ids < 0])
 
-    def _written(self, model: GeneratingModel, given: tuple[Any, Any], beam_width: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = tf.shape(given[0][self._source])[0]
-        active = tf.broadcast_to(beam_width, [batch])
+    def _fitting(self, lengths: tf.Tensor, array: tf.Tensor) -> tf.Tensor:
+        """Lengths that the array can have, int32 [batch]."""
+        shape = tf.shape(array)
+        fits = (tf.size(lengths) == shape[0]) & tf.reduce_all((lengths >= 0) & (lengths <= shape[1]))
+        rule = "lengths must be one for each row of array, from 0 to its timesteps. Received: shape of array, lengths="
+        return self._checked(lengths, fits, rule, shape, lengths)
+
+    def _checked(self, value: tf.Tensor, is_right: tf.Tensor, rule: str, *received: Any) -> tf.Tensor:
+        """The value; if it is not right, the request ends with an error that says the rule and what was received."""
+        check = tf.debugging.Assert(is_right, [f"{self._model.signature}: {rule}", *received])
+        with tf.control_dependencies([check]):
+            return tf.identity(value)
+
+    def _written(
+        self, model: GeneratingModel, given: tuple[Any, Any], beam_width: tf.Tensor, batch: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        rule = "beam_width must be one number, or one for each row. Received: rows, beam_width="
+        fits = (tf.size(beam_width) == 1) | (tf.size(beam_width) == batch)
+        active = _at_least_one(tf.broadcast_to(self._checked(beam_width, fits, rule, batch, beam_width), [batch]))
         # Most requests are greedy, which costs an eighth of the widest search.
         predicted = tf.cond(
             tf.reduce_max(active) > 1,
             lambda: model.search(*given, width=WIDEST_BEAM, active_width=active),
             lambda: model.search(*given, width=1),
         )
+        predicted = {name: value[:batch] for name, value in predicted.items()}
         text = self._target.append(tf.fill([batch], ""), predicted["text"], predicted["lengths"])
         return {"text": text, "log_prob": predicted["log_prob"], "finished": predicted["finished"]}
 
@@ -121,3 +137,9 @@ class ServedExamples(tf.Module):
                 steps = tf.range(tf.shape(answers[name])[1])
                 answers[name] = tf.where(steps[None] < lengths[:, None], answers[name], "")
         return answers
+
+
+def _at_least_one(values: tf.Tensor, axes: int = 1) -> tf.Tensor:
+    """With zeros where there are no rows (and timesteps, for two axes): of none, a network has no result."""
+    missing = [[0, tf.maximum(1 - tf.shape(values)[axis], 0)] for axis in range(axes)]
+    return tf.pad(values, missing + [[0, 0]] * (values.shape.rank - axes))

@@ -14,7 +14,6 @@ Techniques for Sentence-Level BLEU", method 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
@@ -24,28 +23,18 @@ from components.metrics.sequences import check_references
 ORDERS = 4
 
 
-@dataclass(frozen=True)
-class BleuCounts:
-    """What BLEU is computed from, and how it was counted.
-
-    Attributes:
-        statistics: For each example generated tokens, tokens of the reference closest in length, matched n-grams of
-            orders 1 to 4, generated n-grams of orders 1 to 4: int64 [examples, 10].
-        signature: sacreBLEU's: only figures with the same one can be compared.
-    """
-
-    statistics: np.ndarray
-    signature: str
-
-
-def bleu_counts(generated: Sequence[str], references: Sequence[Sequence[str]], tokenize: str = "13a") -> BleuCounts:
-    """Counts the n-grams that BLEU needs.
+def bleu_counts(generated: Sequence[str], references: Sequence[Sequence[str]], tokenize: str = "13a") -> np.ndarray:
+    """The statistics of BLEU: counts of n-grams.
 
     Args:
         generated: Text generated for each example.
         references: All accepted texts of each example; the examples may differ in their number.
         tokenize: sacreBLEU's tokenizer: `13a` for text as it is written, `none` for text that is already split by
             spaces, `zh` for Chinese, `char` for characters.
+
+    Returns:
+        For each example generated tokens, tokens of the reference closest in length, matched n-grams of orders 1 to 4,
+        generated n-grams of orders 1 to 4: int64 [examples, 10].
 
     Raises:
         TypeError: What was generated, or a reference, is not text.
@@ -73,12 +62,18 @@ def bleu_counts(generated: Sequence[str], references: Sequence[Sequence[str]], t
     for row, text, accepted in zip(statistics, generated, references, strict=True):
         counted = sentences.sentence_score(text, list(accepted))
         row[:] = [counted.sys_len, counted.ref_len, *counted.counts, *counted.totals]
+    return statistics
 
-    # The signature says how many references there are, which sacreBLEU learns from a corpus: here of lengths only.
+
+def bleu_signature(references: Sequence[Sequence[str]], tokenize: str = "13a") -> str:
+    """sacreBLEU's signature of how `bleu_counts` counts: only figures with the same one can be compared."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    # It says how many references there are, which sacreBLEU learns from a corpus: here of lengths only.
     corpus = BLEU(tokenize=tokenize, force=True)
     numbers = [[""] * len(accepted) for accepted in references]
     corpus.corpus_score([""] * len(numbers), list(zip_longest(*numbers)))
-    return BleuCounts(statistics, str(corpus.get_signature()))
+    return str(corpus.get_signature())
 
 
 def bleu(summed: np.ndarray) -> np.ndarray:

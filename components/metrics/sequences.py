@@ -31,8 +31,30 @@ def token_counts(generated: Sequence[Tokens], targets: Sequence[Tokens]) -> np.n
         ValueError: They are not as many.
     """
     _check_as_many("token_counts", "targets", generated, targets)
-    right = [sum(map(operator.eq, made, target)) for made, target in zip(generated, targets, strict=True)]
+    right = [_right(made, target) for made, target in zip(generated, targets, strict=True)]
     return _pairs(right, [len(target) for target in targets])
+
+
+def closest_references(generated: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> list[Tokens]:
+    """The accepted sequence that each generated one is held against where a figure needs a single one.
+
+    Args:
+        generated: Sequence generated for each example.
+        references: All accepted sequences of each example.
+
+    Returns:
+        For each example the reference with the smallest edit distance. Of those the shortest, and of those the one with
+        the fewest tokens in their places: their order does not count, and the choice is never to the model's advantage.
+
+    Raises:
+        TypeError: A reference is text and what was generated is tokens, or the other way round.
+        ValueError: They are not as many, or an example has no reference.
+    """
+    check_references("closest_references", generated, references)
+    return [
+        min(accepted, key=lambda one: (_edit_distance(made, one), len(one), _right(made, one)))
+        for made, accepted in zip(generated, references, strict=True)
+    ]
 
 
 def exact_matches(generated: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> np.ndarray:
@@ -68,8 +90,8 @@ def error_counts(generated: Sequence[Tokens], references: Sequence[Sequence[Toke
         references: All accepted sequences of each example.
 
     Returns:
-        Edit distance to the closest reference, and the length of that reference: int64 [examples, 2]. Of references
-        equally close it is the shortest.
+        Edit distance to the closest reference, and the length of that reference: int64 [examples, 2]; see
+        `closest_references`.
 
     Raises:
         TypeError: A reference is text and what was generated is tokens, or the other way round.
@@ -143,6 +165,11 @@ def _edit_distance(a: Tokens, b: Tokens) -> int:
     # rapidfuzz compares hashes, and -1 and -2 have the same one: numbers given out by equality have not.
     numbers: dict[Hashable, int] = {}
     return Levenshtein.distance(*([numbers.setdefault(token, len(numbers)) for token in tokens] for tokens in (a, b)))
+
+
+def _right(made: Tokens, target: Tokens) -> int:
+    """Positions with the same token."""
+    return sum(map(operator.eq, made, target))
 
 
 def _pairs(numerators: Sequence[int], denominators: Sequence[int]) -> np.ndarray:

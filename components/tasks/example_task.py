@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -87,11 +88,13 @@ class Judgement(NamedTuple):
         metrics: Name → value and 95 % interval.
         baselines: Name of a baseline → the same metrics, as far as it has them.
         report: Tables and examples for people; may be empty.
+        notes: What else has to be known of the metrics to compare them with others', by name.
     """
 
     metrics: Mapping[str, Measured]
     baselines: Mapping[str, Mapping[str, float]]
     report: str
+    notes: Mapping[str, str] = MappingProxyType({})
 
 
 class Split(NamedTuple):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from components.metrics.bleu import bleu, bleu_counts
+from components.metrics.bleu import bleu, bleu_counts, bleu_signature
 from components.metrics.bootstrap import Measured, measure, ratio
 from components.metrics.report import figures_table
-from components.metrics.sequences import error_counts, exact_matches, length_counts
+from components.metrics.sequences import closest_references, error_counts, exact_matches, length_counts, token_counts
 from components.metrics.task_baselines import most_frequent_output
 from components.tasks.encoding import initializer_argument
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split
@@ -18,6 +18,7 @@ from components.tasks.task import Loss
 from components.tasks.writer import Writer
 from components.transform.examples import Examples
 from components.transform.tokenizers import Tokenizer
+from components.transform.words import split_words
 from pipeline.config import ModelConfig
 
 _SHOWN = 5
@@ -73,7 +74,7 @@ class GeneratingModel(ExampleModel):
 
     @classmethod
     def judge(cls, split: Split, train: Examples, spec: Spec) -> Judgement:
-        """Exact match, error rate, BLEU of words, lengths; beside the most frequent text, and a copy of the input."""
+        """Exact match, right tokens, error rate, lengths, BLEU of words; beside the most frequent text, and a copy."""
         tokenizer = spec.tokenizers["target"]
         predictions = split.predictions
         written = [
@@ -101,7 +102,9 @@ class GeneratingModel(ExampleModel):
             f"  {known['id']}: {text!r}; right: {right[0]!r}"
             for known, text, right in zip(fields[:_SHOWN], written, references, strict=False)
         ]
-        return Judgement(metrics, baselines, figures_table(metrics, baselines) + "\n" + "\n".join(shown) + "\n")
+        notes = {"bleu_signature": bleu_signature(references)} if "bleu" in metrics else {}
+        lines = [figures_table(metrics, baselines), *(f"{name}: {note}" for name, note in notes.items()), *shown]
+        return Judgement(metrics, baselines, "\n".join(lines) + "\n", notes)
 
 
 def text_metrics(
@@ -110,25 +113,26 @@ def text_metrics(
     """Figures of texts with their intervals.
 
     Args:
-        tokenizer: Of the texts: the error rate is of words, or of characters.
+        tokenizer: Of the texts: the error rate is of its words, or of characters.
         written: What was written for each example.
-        references: All right texts of each example.
+        references: All right texts of each example. Right tokens, errors and lengths are those beside the closest.
     """
     is_words = tokenizer.kind == "word"
 
     def tokens(text: str) -> list[str]:
-        return text.split() if is_words else list(text)
+        return split_words(text) if is_words else list(text)
 
     made, right = [tokens(text) for text in written], [[tokens(text) for text in each] for each in references]
-    lengths = length_counts(np.array([len(each) for each in made]), np.array([len(each[0]) for each in right]))
+    closest = closest_references(made, right)
+    lengths = length_counts(np.array([len(each) for each in made]), np.array([len(each) for each in closest]))
     metrics = {
         "exact_match": measure(exact_matches(made, right), ratio),
+        "token_accuracy": measure(token_counts(made, closest), ratio),
         "error_rate": measure(error_counts(made, right), ratio),
         **{name: measure(counts, ratio) for name, counts in lengths.items()},
     }
     if is_words:
-        counts = bleu_counts(written, references)
-        metrics["bleu"] = measure(counts.statistics, bleu)
+        metrics["bleu"] = measure(bleu_counts(written, references), bleu)
     return metrics
 
 

@@ -121,7 +121,8 @@ def _scored(request: Request, answer: dict[str, np.ndarray], known: frozenset[st
 
 
 def _predicted(request: Request, answer: dict[str, np.ndarray], known: frozenset[str]) -> dict[str, bool]:
-    return {"shape must be [batch]": answer["value"].shape == (_batch(request),)}
+    shapes = ((_batch(request),), request["array"].shape)
+    return {"shape must be [batch], or, of a forecast, the array's": answer["value"].shape in shapes}
 
 
 CHECKS: Mapping[str, Check] = {

@@ -242,6 +242,21 @@ def emoji(folder: Path) -> Sample:
     return Sample({"array": random.integers(0, 256, (3, 32, 32, 3))}, written)
 
 
+def stamps(folder: Path) -> Sample:
+    """Pictures with captions in two languages, of which the recipe reads the French ones."""
+    random = np.random.default_rng(10)
+    things = [("a cat", "un chat"), ("a little bee", "une petite abeille"), ("summer", "l'été")]
+    rows, files = [raw.CAPTIONS], {}
+    for number in range(40):
+        english, french = things[number % 3]
+        rows.append(f"{number}.png\tthings\t{english}\t{french.capitalize()}\t\n")
+        image = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        files[f"tuxpaint_stamps_64px/images/{number}.png"] = raw.png(image)
+    raw.put(folder, {"tuxpaint_stamps_64px/captions.tsv": "".join(rows), **files})
+    written = frozenset(word for _, french in things for word in french.split(" "))
+    return Sample({"array": random.integers(0, 256, (3, 64, 64, 3))}, written)
+
+
 def sums(folder: Path) -> Sample:
     series = np.random.default_rng(9).random((3, 6, 2))
     return Sample({"array": series}, settings=("example_gen.source=dataset:adding?timesteps=6&count=60",))
@@ -251,6 +266,7 @@ def sums(folder: Path) -> Sample:
 SMALL_SETS: Mapping[str, Callable[[Path], Sample]] = {
     "adding": sums,
     "captions": emoji,
+    "forecast": vowels,
     "frames": digits_in_films,
     "gestures": gestures,
     "hello": hello,
@@ -264,6 +280,7 @@ SMALL_SETS: Mapping[str, Callable[[Path], Sample]] = {
     "sentiment": reviews,
     "shakespeare": plays,
     "speaker": vowels,
+    "stamps": stamps,
     "surnames": languages,
     "tinyshakespeare": prepared_plays,
     "translation": captions_in_french,

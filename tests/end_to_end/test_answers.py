@@ -44,6 +44,7 @@ WRONG = [
     ("translate", "log_prob", [0.5, -0.5], "at most 0"),
     ("translate", "finished", [True], "shapes"),
     ("predict", "value", [0.5], "shape"),
+    ("predict", "value", np.zeros((2, 3, 1)), "shape"),
     ("predict", "value", [0.5, np.inf], "finite"),
     ("generate", "text", ["bbba", "aab"], "begin with their prompts"),
     ("generate", "text", ["abba", "aa"], "max_length"),
@@ -65,6 +66,10 @@ def found(task: str, given: Answer) -> list[str]:
 @pytest.mark.parametrize("task", RIGHT)
 def test_wrong_finds_nothing_in_right_answers(task: str) -> None:
     assert found(task, answer(task)) == []
+
+
+def test_wrong_finds_nothing_in_a_forecast_of_each_row() -> None:
+    assert found("predict", answer("predict", value=np.zeros((2, 3, 4)))) == []
 
 
 @pytest.mark.parametrize(("task", "name", "value", "said"), WRONG)

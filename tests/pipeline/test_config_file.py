@@ -198,7 +198,7 @@ def test_load_config_bad_value_is_one_line_with_its_path(tmp_path: Path, overrid
     [
         ("tagging", "word", "bleu", "accuracy, macro_f1, nats"),
         ("regression_sequence", "char", "accuracy", "mse, mae"),
-        ("seq2seq", "char", "bleu", "exact_match, error_rate"),
+        ("seq2seq", "char", "bleu", "exact_match, token_accuracy, error_rate"),
         ("seq2seq", "word", "bleu", None),
         ("classification", "char", "macro_f1", None),
     ],

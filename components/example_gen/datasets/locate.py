@@ -20,11 +20,13 @@ class Located(NamedTuple):
         kind: The part of a source before its first colon.
         name: The part after it.
         folder: Of a data set's files.
+        missing: For a set of TFDS in place of a data set: which folder is not there.
     """
 
     kind: str
     name: str
     folder: Path = Path()
+    missing: str = ""
 
 
 def locate(config: ExampleGenConfig) -> Located:
@@ -43,11 +45,11 @@ def locate(config: ExampleGenConfig) -> Located:
     folder = None if given is None else Path(given).expanduser() / data_set.folder
     if folder is not None and folder.is_dir():
         return Located(kind, name, folder)
+    missing = f"no folder {folder}" if folder is not None else f"no data root in which {data_set.folder!r} would be"
     if config.tfds is not None:
-        return Located("tfds", config.tfds)
-    looked_for = f"no folder {folder}" if folder is not None else f"no data root in which {data_set.folder!r} would be"
+        return Located("tfds", config.tfds, missing=missing)
     raise ValueError(
-        f"ExampleGen: the files of a data set must be there. Received: source={config.source!r}, {looked_for}, and "
+        f"ExampleGen: the files of a data set must be there. Received: source={config.source!r}, {missing}, and "
         f"example_gen.tfds=None. Set example_gen.data_root, or the environment variable {ROOT_VARIABLE}, which comes "
         f"before it, to the folder above {data_set.folder!r} (docs/datasets.md says which files it has), or name a "
         "data set of TFDS as example_gen.tfds."

@@ -1,5 +1,6 @@
 """The Evaluator stage: what it writes, and the verdict."""
 
+import itertools
 import json
 import math
 
@@ -9,9 +10,12 @@ import pytest
 from components.evaluator.baselines import trigram_nats, unigram_nats
 from components.evaluator.stage import Evaluator
 from components.tasks import files
+from components.tasks.example_task import Spec
+from components.tasks.regression import SequenceRegressor
 from components.transform.tokenizers import IDENTITY, CharTokenizer
-from pipeline.config import EvaluatorConfig
+from pipeline.config import EvaluatorConfig, ModelConfig
 from pipeline.evaluator_config import TASK_METRICS
+from tests.components.tasks import example_data
 from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
 
 VOCABULARY = CharTokenizer(("pad", "end"), IDENTITY, "abcd")
@@ -123,3 +127,30 @@ def test_evaluator_above_the_threshold_does_not_bless_and_says_why(tmp_path, inp
     assert "bits_per_char" in reason
     assert "at most 0.5" in reason
     assert "NOT blessed: " + reason.strip() in (evaluation / "report.txt").read_text("utf-8")
+
+
+def test_evaluator_figures_of_a_split_with_nothing_to_predict_are_null(tmp_path):
+    numbers = itertools.count()
+    _, features = example_data.KINDS["forecast"]
+
+    def with_a_single_row_in_test(random):
+        array = example_data.waves(random)["array"]
+        return {"array": array[:1] if next(numbers) >= sum(example_data.SIZES.values()) - 25 else array}
+
+    assert example_data.SIZES["test"] == 25  # guard: it is written last
+    graph, examples = example_data.write_kind(tmp_path, with_a_single_row_in_test, features)
+    config = ModelConfig(task="regression_sequence", units=3, layers=1)
+    files.save(SequenceRegressor.build_for(config, Spec.read(graph)), tmp_path)
+    inputs = {"model": tmp_path, "transform_graph": graph, "transformed_examples": examples}
+
+    evaluation, _ = run(tmp_path, inputs)
+
+    def refuse(word):
+        raise AssertionError(word)  # NaN and infinities are no JSON
+
+    metrics = json.loads((evaluation / "metrics.json").read_text("utf-8"), parse_constant=refuse)
+    assert metrics["eval"]["mse"] > 0
+    assert metrics["test"]["mse"] is None
+    assert metrics["test"]["intervals"]["mse"] == [None, None]
+    assert metrics["test"]["baselines"]["last"]["mse"] is None
+    assert "–" in (evaluation / "report.txt").read_text("utf-8")

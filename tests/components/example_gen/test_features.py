@@ -1,6 +1,7 @@
 """Features of records besides text: labels, tags, targets, numbers and arrays, and what is wrong with them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def test_to_document_nested_fields() -> None:
         ({"body": "a  b"}, "parted by single blanks"),
         ({"body": "a\tb"}, "parted by single blanks"),
         ({"answer": 7}, "a target must be text"),
+        ({"answer": ""}, "a target must not be empty or blank: ''"),
+        ({"answer": " \n"}, "a target must not be empty or blank: ' \\n'"),
         ({"stars": "many"}, "a value must be a finite number"),
         ({"stars": True}, "a value must be a finite number"),
         ({"stars": float("inf")}, "a value must be a finite number"),
@@ -85,6 +88,18 @@ def test_to_document_of_a_bad_feature_is_refused(changed: dict[str, Any], said: 
     with pytest.raises(RecordError) as caught:
         to_document(RECORD | changed, ALL, 1, 0)
     assert said in f"{caught.value.rule}: {caught.value.reason}"
+
+
+@pytest.mark.parametrize("feature", ["label", "tags", "target"])
+@pytest.mark.parametrize("body", ["", "  \t"])
+def test_to_document_blank_text_with_something_to_be_said_of_it_is_refused(feature: str, body: str) -> None:
+    record = {"body": body, "other": "X", "stars": 2}
+    with pytest.raises(RecordError, match=re.escape(repr(body))) as caught:
+        to_document(record, FieldsConfig.model_validate({"text": "body", feature: "other"}), 1, 0)
+    assert caught.value.rule == "a text with a label, tags or a target must not be empty or blank"
+    # Nothing is said of these texts, or of no text.
+    assert to_document(record, FieldsConfig(text="body", value="stars"), 1, 0).raw == body.encode()
+    assert to_document(record, FieldsConfig(text=None, label="other", target="other"), 1, 0).raw == b""
 
 
 @pytest.mark.parametrize("feature", ["kind", "pos", "answer", "stars", "signal"])
@@ -161,6 +176,19 @@ def test_an_array_of_another_shape_is_a_bad_record(tmp_path: Path) -> None:
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_blank_texts_and_targets_of_records_are_named_and_left_out(tmp_path: Path) -> None:
+    records = [{"text": f"en {i}", "target": f"fr {i}"} for i in range(30)]
+    records[6]["text"], records[7]["target"], records[11]["text"] = "", "", "\u00a0 "
+    source = f"jsonl:{write_lines(tmp_path / 'a.jsonl', records)}"
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 7, byte offset \d+: '' \(the first of 3 bad records\)"):
+        generate(tmp_path / "fail", source, {}, fields={"target": "target"})
+    examples = generate(tmp_path / "skip", source, {}, fields={"target": "target"}, on_bad_record="skip")
+    assert [bad["line"] for bad in bad_records(examples)] == [7, 8, 12]
+    assert sum(len(split) for split in Documents.splits(examples).values()) == 27
+    kept = generate(tmp_path / "text", source, {})  # text alone may be empty
+    assert sum(len(split) for split in Documents.splits(kept).values()) == 30
 
 
 def test_documents_of_fields_alone_differ_by_their_fields(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from components.documents import Documents, Feature, read_features
+from components.example_gen.datasets.locate import ROOT_VARIABLE
+from pipeline.config_file import load_config
 from tests.components.example_gen.corpora import documents, everything, fields, generate, stage, texts
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -115,8 +117,8 @@ def test_tfds_features_of_numbers_become_arrays(local: Path, tmp_path: Path) -> 
 def test_tfds_label_and_target_are_features(local: Path, tmp_path: Path) -> None:
     named = {"text": "pair.en", "target": "pair.fr", "label": "label"}
     settings = {"data_dir": str(local), "fields": named}
-    with pytest.raises(ValueError, match=r"Received: train, example \d: None \(the first of 3 bad records\)"):
-        generate(tmp_path / "fail", "tfds:local_reviews", **settings)  # the first of each split has no label
+    with pytest.raises(ValueError, match=r"Received: train, example \d: None \(the first of 2 bad records\)"):
+        generate(tmp_path / "fail", "tfds:local_reviews", **settings)  # the first of train and of test has no label
     examples = generate(tmp_path / "out", "tfds:local_reviews", **settings, on_bad_record="skip")
     assert read_features(examples) == {"text": Feature("text"), "label": Feature("class"), "target": Feature("text")}
     found = fields(examples)
@@ -139,6 +141,53 @@ def test_tfds_stands_in_for_a_data_set_that_is_not_there(local: Path, tmp_path: 
     assert everything(examples) == everything(direct)
     with pytest.raises(ValueError, match="must name the features target, text"):
         generate(tmp_path / "other", source, "given", **settings, fields={"text": "pair.en"})
+
+
+def test_tfds_in_place_of_a_data_set_is_told_in_a_line_before_it_is_prepared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    settings = {"data_dir": str(tmp_path), "tfds": "no_such_set", "fields": {"label": "label"}}
+    for root, missing in (({"data_root": str(tmp_path / "typo")}, f"no folder {tmp_path}/typo/"), ({}, "no data root")):
+        with pytest.raises(ValueError, match="tfds:no_such_set"):
+            stage("dataset:sentence_polarity", **settings, **root).environment(tmp_path)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"ExampleGen: {missing}")
+        assert line.endswith(": reading tfds:no_such_set instead.")
+
+
+def test_sentiment_recipe_without_its_files_reads_the_labelled_splits_of_imdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = {
+        name: [(i, {"text": f"{name} {i}", "label": label if label is not None else i % 2}) for i in range(40)]
+        for name, label in (("train", None), ("test", None), ("unsupervised", -1))
+    }
+    text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["neg", "pos"])
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="imdb_reviews",
+        config="plain_text",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict({"text": text, "label": label}),
+        split_datasets=splits,
+        data_dir=tmp_path / "tfds",
+        file_format="array_record",
+    )
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "none"))
+    recipe = load_config(REPOSITORY / "configs/sentiment.yaml", [f"example_gen.data_dir={tmp_path / 'tfds'}"])
+    assert recipe.example_gen.splits not in ("given", "same")  # guard: all splits would be read
+
+    examples = generate(tmp_path / "out", **recipe.example_gen.model_dump())
+
+    found = [text.decode() for split in ("train", "eval", "test") for _, text in documents(examples, split)]
+    assert sorted(found) == sorted(f"{name} {i}" for name in ("train", "test") for i in range(40))
+    assert {known["label"] for known in fields(examples)} == {"neg", "pos"}
+
+
+def test_tfds_with_labels_but_no_split_of_a_known_name_is_all_splits(described, tmp_path: Path) -> None:
+    described("imdb_reviews/plain_text", {"first": 4, "second": 4})
+    examples = mocked(tmp_path, "tfds:imdb_reviews/plain_text", "same", fields={"label": "label"})
+    assert sorted({entry["id"].partition(":")[0] for entry in fields(examples)}) == ["first", "second"]
 
 
 def test_tfds_tfrecords_give_the_documents_of_array_records(local: Path, tmp_path: Path) -> None:

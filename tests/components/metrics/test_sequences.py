@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.metrics.bootstrap import ratio
-from components.metrics.sequences import error_counts, exact_matches, length_counts, token_counts
+from components.metrics.sequences import (
+    closest_references,
+    error_counts,
+    exact_matches,
+    length_counts,
+    token_counts,
+)
 
 PHONES = st.lists(st.sampled_from(["AH0", "B", "", "bb"]), max_size=6)
 
@@ -54,6 +60,22 @@ def test_error_counts_of_words_worked_by_hand():
 
 def test_error_counts_of_equally_close_references_take_the_shortest_in_any_order():
     assert error_counts(["abc"] * 2, [["abcd", "ab"], ["ab", "abcd"]]).tolist() == [[1, 2], [1, 2]]
+
+
+@given(PHONES, st.lists(PHONES, min_size=1, max_size=3))
+def test_closest_references_are_those_that_errors_are_counted_against(made, references):
+    (closest,) = closest_references([made], [references])
+
+    assert closest in references
+    assert error_counts([made], [[closest]]).tolist() == error_counts([made], [references]).tolist()
+
+
+def test_closest_references_equally_close_and_long_are_those_with_fewest_tokens_in_place_in_any_order():
+    near, far = list("abcx"), list("xabc")  # both three of the four, in another place each
+    written = list("abc")
+    assert edit_distance(tuple(written), tuple(near)) == edit_distance(tuple(written), tuple(far))  # guard
+
+    assert closest_references([written] * 2, [[near, far], [far, near]]) == [far, far]
 
 
 def test_exact_matches_accepts_any_reference():
@@ -102,7 +124,7 @@ def test_length_counts_of_unsigned_lengths_can_be_too_short():
     assert counts["mean_signed_length_error"].tolist() == [[-2, 1]]
 
 
-@pytest.mark.parametrize("function", [exact_matches, error_counts])
+@pytest.mark.parametrize("function", [exact_matches, error_counts, closest_references])
 @pytest.mark.parametrize(
     ("generated", "references", "error", "message"),
     [

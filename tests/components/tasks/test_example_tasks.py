@@ -123,9 +123,20 @@ def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
 
     metrics = evaluate_examples(model, *data).metrics["eval"]
 
-    beside = {"examples", "intervals", "baselines"}
+    beside = {"examples", "intervals", "baselines", *(["bleu_signature"] if kind in example_data.WRITERS else [])}
     assert sorted(set(metrics) - beside) == sorted(TASK_METRICS[model.task])
     assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
+
+
+def test_bleu_is_reported_with_the_signature_that_makes_it_comparable(tmp_path):
+    data = example_data.write(tmp_path, "captioning of classes")
+    model, _ = built("captioning of classes", data)
+
+    found = evaluate_examples(model, *data)
+
+    signature = found.metrics["test"]["bleu_signature"]
+    assert signature.startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert found.report.count(f"\nbleu_signature: {signature}\n") == 2  # of eval and test
 
 
 @pytest.mark.slow
