@@ -1,4 +1,4 @@
-"""What an execution says of itself on disk; what the file system has to be told so that a rename outlives a power cut."""
+"""What an execution says of itself on disk, and what makes a rename outlive a power cut."""
 
 import json
 import os

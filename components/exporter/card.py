@@ -93,8 +93,9 @@ class Facts:
 def model_card(facts: Facts) -> str:
     """Writes the card, Markdown."""
     use, limits = _USE[facts.task]
+    title = f"# Model card: {facts.name}\n\nTask `{facts.task}`; {facts.parameters:,} parameters, float32."
     sections = {
-        f"Model card: {facts.name}": [use],
+        "Intended use": [use],
         "Limits": [limits],
         "The model": _model(facts),
         "Training": _training(facts),
@@ -104,12 +105,11 @@ def model_card(facts: Facts) -> str:
         "Signatures": _signatures(facts),
         "Licence": _licence(facts),
     }
-    parts = [f"{'##' if i else '#'} {title}\n\n" + "\n".join(lines) for i, (title, lines) in enumerate(sections.items())]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([title, *("\n".join([f"## {name}", "", *lines]) for name, lines in sections.items())]) + "\n"
 
 
 def _model(facts: Facts) -> list[str]:
-    lines = [f"Task `{facts.task}`; a network of {facts.parameters:,} parameters, float32."]
+    lines = []
     for feature, tokenizer in facts.tokenizers.items():
         values = ", ".join(f"{key} {_words(value)}" for key, value in tokenizer.items())
         lines.append(f"Tokenizer of `{feature}`: {values}.")
@@ -119,7 +119,7 @@ def _model(facts: Facts) -> list[str]:
             f"Its only memory is its state, {layers} × {units} numbers for each text, which a client may carry from "
             "call to call: no length of context is fixed. The token `<end>` opens a text from a state of zeros."
         )
-    return [*lines, "", *_table(["architecture", "value"], _flat(facts.architecture))]
+    return [*lines, "", *_table(["argument", "value"], _flat(facts.architecture))]
 
 
 def _training(facts: Facts) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes a SavedModel, on TensorFlow: `python -m components.exporter.export NAME OUTPUT INPUTS` (JSON, key → folder)."""
+"""Writes a SavedModel, on TensorFlow: `python -m components.exporter.export NAME OUTPUT INPUTS`, these as JSON."""
 
 from __future__ import annotations
 
