@@ -113,7 +113,19 @@ def check_texts(model, signature, request, expected, given):
     np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
 
 
-def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(tmp_path):
+@pytest.mark.slow
+def test_served_model_answers_its_own_warm_up_requests(client, served):
+    _, model, _, _, saved_model, _ = served
+
+    answered = client.ask("warm_up", str(saved_model))
+
+    assert {signature for _, signature, _, _ in answered} == {"serving_default", model.signature, *model.aliases}
+    for _, _, sent, answers in answered:
+        assert {len(value) for value in sent.values()} == {1}
+        assert all(np.isfinite(value).all() for value in answers.values() if value.dtype.kind == "f")
+
+
+def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(client, tmp_path):
     graph, _ = example_data.write(tmp_path, "captioning of classes")
     spec = dataclasses.replace(Spec.read(graph), longest={"target": 3})
     model = Captioner.build_for(ModelConfig(task="captioning", units=3, layers=1), spec)
@@ -131,6 +143,8 @@ def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_n
     for unknown in ("jump", ""):
         with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)label must be one of.*{unknown}"):
             signature(label=tf.constant(["dive", unknown]), beam_width=tf.constant([1]))
+    asked = [sorted(sent) for _, name, sent, _ in client.ask("warm_up", str(saved_model)) if name == "caption"]
+    assert asked == [["label"], ["beam_width", "label"]]
     assert (saved_model / "assets" / "label.txt").read_text("utf-8").split() == sorted(example_data.COMMANDS)
     InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
     assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
