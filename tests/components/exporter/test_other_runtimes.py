@@ -12,18 +12,23 @@ import pytest
 
 from tests.components.exporter.reference import log_softmax, read
 
-MISSING = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+PACKAGES = {
+    "onnxruntime": ("tf2onnx", "onnx", "onnxruntime"),
+    "openvino": ("openvino", "openvino_tokenizers"),
+}
 TEXT = "ab é→\n🙂ca?b"  # "?" is not in the vocabulary
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
-def test_step_in_onnx_runtime_equals_numpy(full):
-    script = Path(__file__).with_name("step_in_onnx.py")
-    tokens = ["<end>", *TEXT]
+@pytest.mark.parametrize("runtime", list(PACKAGES))
+def test_step_in_another_runtime_equals_numpy(full, runtime):
+    missing = [name for name in PACKAGES[runtime] if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    script = Path(__file__).with_name("step_elsewhere.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(full.saved_model)],
+        [sys.executable, str(script), runtime, str(full.saved_model)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        input=json.dumps(tokens),
+        input=json.dumps(["<end>", *TEXT]),
         capture_output=True,
         text=True,
         check=False,
