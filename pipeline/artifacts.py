@@ -128,7 +128,11 @@ class ModelBlessing(Artifact):
 class ExportedModel(Artifact):
     """A TensorFlow SavedModel: saved_model.pb, variables/, assets/vocabulary.tsv and assets/tokenizer.json.
 
-    A second tokenizer's files are assets/target_vocabulary.tsv and assets/target_tokenizer.json.
+    A second tokenizer's files are assets/target_vocabulary.tsv and assets/target_tokenizer.json. With it come
+
+    assets.extra/tf_serving_warmup_requests   TFRecord of tensorflow_serving's PredictionLog: what TensorFlow Serving
+                                              asks a model before its first client does
+    MODEL_CARD.md                             for people: what the model is, what it was made from, how well it does
     """
 
 

@@ -37,7 +37,7 @@ def stages(config: Config | None = None) -> tuple[type[Stage], ...]:
         Transform,  # examples → transform_graph, transformed_examples
         Trainer,  # transform_graph, transformed_examples → model
         Evaluator,  # model, transform_graph, transformed_examples → evaluation, blessing
-        Exporter,  # model, transform_graph → exported_model
+        Exporter,  # model, transform_graph, and for its card all they were made from → exported_model
         InfraValidator,  # exported_model → infra_blessing
         Pusher,  # exported_model, blessing, infra_blessing → pushed_model
     )

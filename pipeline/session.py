@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import NotBlessed, Refused
-from pipeline.files import sync_folder
+from pipeline.files import EXECUTION, sync_folder
 from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact
 from pipeline.stage import Stage
@@ -164,7 +164,7 @@ def is_whole(execution: Execution) -> bool:
 
 def _publish(folder: Path, final: Path, record: str) -> None:
     """Writes the marker last and renames the folder: its outputs appear together, or not at all."""
-    with (folder / "execution.json").open("w", encoding="utf-8") as stream:
+    with (folder / EXECUTION).open("w", encoding="utf-8") as stream:
         stream.write(record)
         stream.flush()
         os.fsync(stream.fileno())
@@ -176,4 +176,4 @@ def _publish(folder: Path, final: Path, record: str) -> None:
 
 def execution_folders(root: Path) -> list[Path]:
     """Lists the folders of executions below a root, registered or not."""
-    return [file.parent for file in root.glob("*/*/execution.json") if file.parent.name.isdigit()]
+    return [file.parent for file in root.glob(f"*/*/{EXECUTION}") if file.parent.name.isdigit()]

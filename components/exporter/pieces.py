@@ -6,7 +6,7 @@ strings of any bytes, valid UTF-8 or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -50,16 +50,23 @@ def join_words(words: tf.RaggedTensor) -> tf.Tensor:
     return tf.strings.regex_replace(tf.strings.reduce_join(words, axis=-1, separator=" "), " ?\n ?", "\n")
 
 
-def token_table(tokens: Sequence[bytes], ids: Sequence[int], outside: int) -> tf.lookup.StaticHashTable:
-    """Makes the table that says which id a token has; its tokens are constants of the graph.
+class TokenTable(tf.Module):
+    """Says which id a token has; the tokens are constants of the graph.
 
     Args:
-        tokens: The bytes of each known token, all different.
-        ids: The id of each.
+        ids: The bytes of each known token → its id.
         outside: The id of every other string.
     """
-    # A table must not be empty; "" is never a token.
-    known = tf.lookup.KeyValueTensorInitializer(
-        tf.constant([*tokens, b""], tf.string), tf.constant([*ids, outside], tf.int32)
-    )
-    return tf.lookup.StaticHashTable(known, default_value=outside)
+
+    def __init__(self, ids: Mapping[bytes, int], outside: int) -> None:
+        super().__init__()
+        ids = {b"": outside, **ids}  # a table must not be empty
+        # int64: converters to other runtimes know no table from strings to int32.
+        known = tf.lookup.KeyValueTensorInitializer(
+            tf.constant(list(ids), tf.string), tf.constant(list(ids.values()), tf.int64)
+        )
+        self._table = tf.lookup.StaticHashTable(known, default_value=outside)
+
+    def lookup(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Ids of strings of any shape, int32."""
+        return tf.cast(self._table.lookup(tokens), tf.int32)

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.exporter.pieces import token_table
+from components.exporter.pieces import TokenTable
 from components.exporter.text import GraphTokenizer
 from components.tasks.example_task import ExampleModel, Spec
 from components.tasks.generating import GeneratingModel
@@ -39,7 +39,7 @@ class ServedExamples(tf.Module):
         self._labels: Any = None
         if self._source == "label":
             names = [name.encode() for name in spec.classes["label"]]
-            self._labels = token_table(names, range(len(names)), -1)
+            self._labels = TokenTable({name: i for i, name in enumerate(names)}, -1)
             self._asset = tf.saved_model.Asset(str(classes_file(graph, "label")))  # for clients to read
 
     def signatures(self) -> dict[str, Any]:

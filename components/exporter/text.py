@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.exporter.bpe import GraphBpe
-from components.exporter.pieces import join_tokens, join_words, split_bytes, split_words, token_table
+from components.exporter.pieces import TokenTable, join_tokens, join_words, split_bytes, split_words
 from components.exporter.unicode import UnicodeNormalizer
 from components.transform.bpe import Bpe
 from components.transform.tokenizers import SETTINGS, VOCABULARY, BpeTokenizer, CharTokenizer, WordTokenizer, load
@@ -41,7 +41,11 @@ class GraphTokenizer(tf.Module):
             weakref.finalize(self, shutil.rmtree, copies)
             files = [Path(shutil.copyfile(file, copies / (prefix + file.name))) for file in files]
         self._assets = [tf.saved_model.Asset(str(file)) for file in files]
-        self._ids = token_table(tokenizer.symbols, range(len(self._specials), len(tokenizer)), tokenizer.outside)
+        ids = dict(zip(tokenizer.symbols, range(len(self._specials), len(tokenizer)), strict=True))
+        self._ids = TokenTable(ids, tokenizer.outside)
+        named = {name.encode(): special for name, special in self._specials.items()}
+        self._ids_of_names = TokenTable({**ids, **named, b"": self.end}, -1)
+        self._outside = tokenizer.outside
         self._normalize = None
         if not tokenizer.options.is_identity:
             self._normalize = UnicodeNormalizer(tokenizer.options.normalization, tokenizer.options.lowercase)
@@ -67,14 +71,12 @@ class GraphTokenizer(tf.Module):
 
         Normalisation and lower case are those of `encode`; a token is looked up as it is.
         """
-        ids = self._ids.lookup(tokens)
-        for name, special in {**self._specials, "": self.end}.items():
-            ids = tf.where(tokens == name, special, ids)
-        return ids
+        ids = self._ids_of_names.lookup(tokens)
+        return tf.where(ids < 0, self._outside, ids)
 
     def opens_document(self, tokens: tf.Tensor) -> tf.Tensor:
         """Which of the strings [batch] say `<end>`: bool [batch]. An unknown token never does."""
-        return (tokens == "<end>") | (tokens == "")
+        return self._ids_of_names.lookup(tokens) == self.end
 
     def token_strings(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """What each id stands for, as `encode_tokens` reads it; `<unk>` by its name."""

@@ -12,9 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from components.infra_validator.example_check import OF_EXAMPLES, wrong_answers
+from components.infra_validator.writing_check import wrong_writing
 
 _CONTROLS = {"max_length": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
-_GENERATE = ({"prompt": "string", **_CONTROLS}, {"text": "string", "log_prob": "float32", "finished": "bool"})
+_TEXT = {"text": "string", "log_prob": "float32", "finished": "bool"}
+_GENERATE = ({"prompt": "string", **_CONTROLS}, _TEXT)
+_INTS = ("token", "position", "left", "banned", "recent", "repeats")
+_CARRY = {"state_0": "float32", **dict.fromkeys(_INTS, "int32")}
+_HOW = {name: dtype for name, dtype in _CONTROLS.items() if name != "max_length"}
 # Name → inputs and outputs.
 SIGNATURES = {
     "serving_default": _GENERATE,
@@ -23,6 +28,16 @@ SIGNATURES = {
     "step": ({"token": "string", "state_0": "float32"}, {"log_probs": "float32", "state_0": "float32"}),
     "score": ({"text": "string"}, {"log_prob": "float32", "tokens": "int32"}),
     "tokenize": ({"text": "string"}, {"tokens": "string", "ids": "int32", "lengths": "int32"}),
+    "inspect": ({"text": "string"}, {"log_probs": "float32", "states": "float32", "lengths": "int32"}),
+    "sample": (
+        {**_GENERATE[0], **dict.fromkeys(("min_length", "repetition_stop", "samples"), "int32")},
+        {**_TEXT, "repeated": "bool", "tokens": "int32"},
+    ),
+    "read": ({"token": "int32", "ids": "int32", "state_0": "float32"}, {"token": "int32", "state_0": "float32"}),
+    "write": (
+        {**_CARRY, **_HOW, **dict.fromkeys(("repetition_stop", "given", "given_count"), "int32")},
+        {**_CARRY, "tokens": "int32", "count": "int32", "log_prob": "float32", "ended": "bool", "repeated": "bool"},
+    ),
 }
 SAMPLE_LENGTH = 500
 
@@ -38,8 +53,10 @@ def check(folder: Path) -> dict[str, Any]:
     if reasons:
         return {"reasons": reasons, "sample": ""}
     sample = generate(loaded.signatures["generate"], [""], SAMPLE_LENGTH)
+    text, end = known_text(folder), end_id(folder)
+    reasons = wrong_results(loaded.signatures, text, end) + wrong_writing(loaded.signatures, text, end)
     return {
-        "reasons": wrong_results(loaded.signatures, known_text(folder), end_id(folder)),
+        "reasons": reasons,
         "sample": sample["text"][0].decode("utf-8", "replace"),
     }
 

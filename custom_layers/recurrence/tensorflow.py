@@ -69,7 +69,9 @@ def scan(
 
 def _in_turns(x: Any, size: int) -> Any:
     """Reshape `[timesteps, …]` to `[timesteps / size, size, …]`."""
-    return tf.reshape(x, tf.concat([[-1, size], tf.shape(x)[1:]], axis=0))
+    # Said, where it is known: -1 beside a batch of any size would leave it open, and a single turn needs no loop.
+    turns = -1 if x.shape[0] is None else x.shape[0] // size
+    return tf.reshape(x, tf.concat([[turns, size], tf.shape(x)[1:]], axis=0))
 
 
 def recurrence(

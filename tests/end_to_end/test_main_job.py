@@ -37,6 +37,18 @@ def test_hello_run_pushes_version_1(hello: tuple[Path, dict[str, Any]]) -> None:
     assert set(statuses(summary).values()) == {"ran"}
 
 
+def test_hello_pushed_model_has_its_card_and_warm_up_requests(hello: tuple[Path, dict[str, Any]]) -> None:
+    root, summary = hello
+    pushed = Path(summary["pushed_model"])
+    card = (pushed / "MODEL_CARD.md").read_text("utf-8")
+    (trained,) = root.glob("trainer/*/execution.json")
+    assert json.loads(trained.read_text("utf-8"))["fingerprint"] in card
+    assert "Source: `inline:hello`" in card
+    assert f"| perplexity | {summary['metrics']['eval']['perplexity']:.4g} |" in card
+    assert "not recorded" not in card
+    assert (pushed / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
+
+
 @pytest.mark.parametrize("prompt", ["h", "hel", ""])
 def test_hello_sampled_greedily_writes_hello_and_stops(hello: tuple[Path, dict[str, Any]], prompt: str) -> None:
     done = command("sample", "--model", hello[0] / "serving" / "hello", "--prompt", prompt, "--greedy")

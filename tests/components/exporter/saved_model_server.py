@@ -46,6 +46,25 @@ def defaults(folder, signature):
     return {name: tf.make_ndarray(value) for name, value in stored.items()}
 
 
+def warm_up(folder):
+    """Does what TensorFlow Serving does with the file of requests; returns [(model, signature, sent, answers)]."""
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    file = Path(folder) / "assets.extra" / "tf_serving_warmup_requests"
+    answered = []
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        request = PredictionLog.FromString(record).predict_log.request
+        sent = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        signature = request.model_spec.signature_name
+        specs = model(folder).signatures[signature].structured_input_signature[1]
+        wrong = {name for name, value in sent.items() if tf.as_dtype(value.dtype) != specs[name].dtype}
+        if wrong:
+            raise TypeError(f"{signature}: {wrong} are of another type than the signature's.")
+        answers = call(folder, signature, {**defaults(folder, signature), **sent})
+        answered.append((request.model_spec.name, signature, sent, answers))
+    return answered
+
+
 def operations(folder):
     """Names of the operations of the graph and its functions."""
     saved = saved_model_pb2.SavedModel.FromString((Path(folder) / "saved_model.pb").read_bytes())

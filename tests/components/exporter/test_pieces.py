@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.exporter.pieces import join_tokens, join_words, split_bytes, split_words, token_table
+from components.exporter.pieces import TokenTable, join_tokens, join_words, split_bytes, split_words
 from components.transform import words
 from tests.components.exporter.tokenizers_in_graph import Saved, strings, traced
 from tests.components.transform.texts import AWKWARD, TEXTS
@@ -72,18 +72,18 @@ def test_join_words_is_pythons(texts: list[str]) -> None:
 
 
 def test_token_table_unknown_word_is_outside() -> None:
-    table = token_table([b"\n", "naïve\xa0a".encode()], [7, 5], 1)
+    table = TokenTable({b"\n": 7, "naïve\xa0a".encode(): 5}, 1)
     assert table.lookup(strings(["naïve\xa0a", "naïve", "\n", ""])).numpy().tolist() == [5, 1, 7, 1]
 
 
 def test_token_table_without_words_knows_none() -> None:
-    assert token_table([], [], 3).lookup(strings(["a", ""])).numpy().tolist() == [3, 3]
+    assert TokenTable({}, 3).lookup(strings(["a", ""])).numpy().tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("texts", [["a b\n", "", AWKWARD, " a \n\nc\x85"], ["a"], []])
 def test_words_saved_give_the_same_ids_in_a_process_with_tensorflow_alone(client, tmp_path, texts: list[str]) -> None:
     known = {b"a": 4, b"\n": 3, b"c\xc2\x85": 9}
-    table = token_table(list(known), list(known.values()), 1)
+    table = TokenTable(known, 1)
 
     def encode(text):
         rows = split_words(text)

@@ -13,11 +13,17 @@ from components.tasks.captioning import Captioner
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.examples import Examples
-from pipeline.config import ModelConfig
+from pipeline.config import ModelConfig, PipelineConfig
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
 STOPS = {"captioning": "stop_head", "captioning of classes": "length_head"}
+
+
+def export(model, graph, saved_model):
+    """Runs the stage on these two; its other inputs hold nothing that it knows."""
+    inputs = {**dict.fromkeys(Exporter.inputs, model), "transform_graph": graph}
+    Exporter(PipelineConfig(name="tiny")).run(inputs, {"exported_model": saved_model}, model)
 
 
 @pytest.fixture(scope="module", params=list(example_data.KINDS))
@@ -34,7 +40,7 @@ def served(request, tmp_path_factory):
     files.save(model, folder)
     saved_model = folder / "saved_model"
     saved_model.mkdir()
-    Exporter().run({"model": folder, "transform_graph": graph}, {"exported_model": saved_model}, folder)
+    export(folder, graph, saved_model)
     loaded = import_quietly("tensorflow").saved_model.load(str(saved_model))
     return request.param, model, graph, examples, saved_model, loaded
 
@@ -107,14 +113,26 @@ def check_texts(model, signature, request, expected, given):
     np.testing.assert_allclose(each["log_prob"][1::2], wide["log_prob"][1::2], atol=1e-4)
 
 
-def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(tmp_path):
+@pytest.mark.slow
+def test_served_model_answers_its_own_warm_up_requests(client, served):
+    _, model, _, _, saved_model, _ = served
+
+    answered = client.ask("warm_up", str(saved_model))
+
+    assert {signature for _, signature, _, _ in answered} == {"serving_default", model.signature, *model.aliases}
+    for _, _, sent, answers in answered:
+        assert {len(value) for value in sent.values()} == {1}
+        assert all(np.isfinite(value).all() for value in answers.values() if value.dtype.kind == "f")
+
+
+def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_not_know(client, tmp_path):
     graph, _ = example_data.write(tmp_path, "captioning of classes")
     spec = dataclasses.replace(Spec.read(graph), longest={"target": 3})
     model = Captioner.build_for(ModelConfig(task="captioning", units=3, layers=1), spec)
     files.save(model, tmp_path)
     saved_model = tmp_path / "saved_model"
     saved_model.mkdir()
-    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": saved_model}, tmp_path)
+    export(tmp_path, graph, saved_model)
     tf = import_quietly("tensorflow")
     signature = tf.saved_model.load(str(saved_model)).signatures["caption"]
 
@@ -125,6 +143,8 @@ def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_n
     for unknown in ("jump", ""):
         with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)label must be one of.*{unknown}"):
             signature(label=tf.constant(["dive", unknown]), beam_width=tf.constant([1]))
+    asked = [sorted(sent) for _, name, sent, _ in client.ask("warm_up", str(saved_model)) if name == "caption"]
+    assert asked == [["label"], ["beam_width", "label"]]
     assert (saved_model / "assets" / "label.txt").read_text("utf-8").split() == sorted(example_data.COMMANDS)
     InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
     assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")

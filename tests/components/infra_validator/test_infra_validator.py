@@ -11,7 +11,10 @@ from components.native_logs import import_quietly
 from tests.components.exporter import exported
 
 CALLS = itertools.count()
-SIGNATURES = ("serving_default", "generate", "initial_state", "step", "score", "tokenize")
+SIGNATURES = (
+    *("serving_default", "generate", "initial_state", "step", "score", "tokenize"),
+    *("inspect", "sample", "read", "write"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +115,12 @@ def test_wrong_signatures_names_a_missing_output_and_a_wrong_type(check, loaded)
 def change(loaded, name, changed):
     """The signatures with one whose outputs go through `changed`."""
     good = loaded.signatures[name]
-    return {**loaded.signatures, name: lambda **inputs: changed(dict(good(**inputs)))}
+
+    def other(**inputs):
+        return changed(dict(good(**inputs)))
+
+    other.structured_input_signature = good.structured_input_signature
+    return {**loaded.signatures, name: other}
 
 
 def test_wrong_results_working_model_has_none(check, loaded, model):
@@ -135,6 +143,47 @@ def test_wrong_results_says_what_does_not_fit(check, loaded, model, signature, c
     text, end = check.known_text(model.saved_model), check.end_id(model.saved_model)
 
     reasons = check.wrong_results(change(loaded, signature, changed), text, end)
+
+    assert len(reasons) >= 1
+    assert any(reason in sentence for sentence in reasons)
+
+
+def test_wrong_signatures_names_what_write_lacks(check, loaded):
+    good = loaded.signatures["write"]
+    inputs = {name: spec for name, spec in good.structured_input_signature[1].items() if name != "given_count"}
+    changed = SimpleNamespace(
+        structured_input_signature=((), inputs), structured_outputs=loaded.signatures["read"].structured_outputs
+    )
+
+    reasons = check.wrong_signatures({**loaded.signatures, "write": changed})
+
+    assert reasons[0] == "Signature 'write': input 'given_count' must be int32; it is missing."
+    assert "Signature 'write': output 'ended' must be bool; it is missing." in reasons
+
+
+def test_wrong_writing_working_model_has_none(check, loaded, model):
+    folder = model.saved_model
+    assert check.wrong_writing(loaded.signatures, check.known_text(folder), check.end_id(folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "changed", "reason"),
+    [
+        ("sample", lambda out: {**out, "text": out["text"][::-1]}, "sample with samples=2 must equal generate"),
+        ("inspect", lambda out: {**out, "log_probs": out["log_probs"] - 0.01}, "inspect and score must agree"),
+        ("inspect", lambda out: {**out, "states": out["states"][:, 1:]}, "inspect must show 9 places"),
+        ("read", lambda out: {**out, "token": 0 * out["token"]}, "read and write must continue as generate"),
+        ("write", lambda out: {**out, "log_prob": out["log_prob"] * 2}, "read and write must continue as generate"),
+        ("write", lambda out: {**out, "count": out["count"] + 1}, "read and write must continue as generate"),
+        ("write", lambda out: {**out, "tokens": 0 * out["tokens"]}, "write must leave the states"),
+        ("write", lambda out: {**out, "state_1": out["state_1"] + 0.1}, "write must leave the states"),
+        ("generate", lambda out: {**out, "log_prob": out["log_prob"] - 1}, "read and write must continue as generate"),
+    ],
+)
+def test_wrong_writing_says_what_does_not_fit(check, loaded, model, signature, changed, reason):
+    text, end = check.known_text(model.saved_model), check.end_id(model.saved_model)
+
+    reasons = check.wrong_writing(change(loaded, signature, changed), text, end)
 
     assert len(reasons) >= 1
     assert any(reason in sentence for sentence in reasons)
