@@ -45,10 +45,17 @@ def test_language_signatures_of_another_task_are_refused_naming_it(monkeypatch, 
 
 
 def test_language_signatures_of_a_model_that_lacks_one_are_refused_naming_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(folder, "load_signatures", lambda model: {"generate": "g", "read": "r"})
+    monkeypatch.setattr(folder, "load_signatures", lambda model: {"foreign": "f", "read": "r"})
 
     assert folder.language_signatures(tmp_path, "read") == {"read": "r"}
     with pytest.raises(UsageError, match=r"with the signature 'write'.*a model without it"):
+        folder.language_signatures(tmp_path, "read", "write")
+
+
+def test_language_signatures_of_an_older_export_say_to_run_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(folder, "load_signatures", lambda model: {"generate": "g", "read": "r"})
+
+    with pytest.raises(UsageError, match=r"without the signature 'write'\. Run the pipeline again"):
         folder.language_signatures(tmp_path, "read", "write")
 
 
