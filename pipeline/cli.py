@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
-import math
 import os
 import re
 import sqlite3
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import model_commands
 from pipeline.errors import UsageError, did_you_mean
 
 # Heavy modules (and pydantic) are imported by the commands that need them: `--help` answers at once.
@@ -117,67 +117,6 @@ def _check_backend() -> None:
             f"The environment variable KERAS_BACKEND must be tensorflow or jax. Received: {backend!r}."
             f"{did_you_mean(backend, ('tensorflow', 'jax'))}"
         )
-
-
-def _sample(arguments: argparse.Namespace) -> int:
-    _check_sampling(arguments)
-    from components.sampler import sample
-    from pipeline import console
-
-    texts = sample(
-        model=arguments.model,
-        prompt=arguments.prompt,
-        length=arguments.length,
-        temperature=arguments.temperature,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-        greedy=arguments.greedy,
-        seed=arguments.seed,
-        num=arguments.num,
-        stream=console.show_piece if arguments.stream else None,
-    )
-    console.say("" if arguments.stream else "\n\n".join(texts))
-    return DONE
-
-
-def _check_sampling(arguments: argparse.Namespace) -> None:
-    rules = {
-        "length": (0 <= arguments.length < 2**31, "be >= 0 and below 2^31"),
-        "temperature": (0 <= arguments.temperature < math.inf, "be >= 0 and finite"),
-        "top_k": (0 <= arguments.top_k < 2**31, "be >= 0 (0: no limit) and below 2^31"),
-        "top_p": (0 < arguments.top_p <= 1, "be > 0 and <= 1"),
-        "seed": (
-            arguments.seed is None or 0 <= arguments.seed <= 2**63 - max(arguments.num, 1),
-            "be >= 0 and below 2^63 for each of the texts",
-        ),
-        "num": (arguments.num >= 1, "be >= 1"),
-        "stream": (not arguments.stream or arguments.num == 1, "come with one text: leave out --num"),
-    }
-    try:
-        arguments.prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UsageError(f"sample: --prompt must be UTF-8. Received: {arguments.prompt!r}.") from error
-    for name, (holds, rule) in rules.items():
-        if not holds:
-            raise UsageError(f"sample: --{name.replace('_', '-')} must {rule}. Received: {getattr(arguments, name)}.")
-
-
-def _score(arguments: argparse.Namespace) -> int:
-    try:
-        content = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
-    except OSError as error:
-        raise UsageError(f"score: FILE must be readable ({error.strerror}). Received: {arguments.file!r}.") from error
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"score: FILE must be UTF-8; byte {error.start} is not. Received: {arguments.file!r}."
-        ) from error
-    from components.sampler import score
-    from pipeline import console
-
-    console.show_score(score(model=arguments.model, text=text), arguments.json)
-    return DONE
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -310,22 +249,7 @@ def _parser() -> _Parser:
     stage.add_argument("--input", action="append", default=[], metavar="KEY=PATH", help="an input folder (repeatable)")
     stage.set_defaults(one_stage=True)
 
-    sample = command("sample", _sample, "Sample text from a pushed model.")
-    _add_model(sample)
-    sample.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
-    sample.add_argument("--length", type=int, default=500, metavar="N", help="most characters to add (default: 500)")
-    sample.add_argument("--temperature", type=float, default=1.0, metavar="X", help="default: 1; below 1 is bolder")
-    sample.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest (default: 0, all)")
-    sample.add_argument("--top-p", type=float, default=1.0, metavar="P", help="only the likeliest that make up P")
-    sample.add_argument("--greedy", action="store_true", help="always the likeliest character")
-    sample.add_argument("--seed", type=int, metavar="S", help="same seed, same text")
-    sample.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default: 1)")
-    sample.add_argument("--stream", action="store_true", help="show the text as it comes")
-
-    score = command("score", _score, "Tell how well a pushed model predicts a text.")
-    _add_model(score)
-    score.add_argument("file", nargs="?", default="-", metavar="FILE", help="UTF-8 text; - (default) is standard input")
-    score.add_argument("--json", action="store_true", help="print one JSON object")
+    model_commands.add(command)
 
     serve = command("serve", _serve, "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.")
     _add_model(serve)
@@ -364,8 +288,3 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    text = "model folder (its newest version), or a version folder"
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)

@@ -257,11 +257,23 @@ class MetadataStore:
             artifacts[direction][key] = StoredArtifact(kind, self.root / path, digest)
         return Execution(row[0], stage, artifacts["input"], artifacts["output"])
 
-    def _artifact_id(self, artifact: StoredArtifact) -> int:
-        path = artifact.path
+    def made_from(self, path: Path, kind: str) -> list[Path]:
+        """Lists the artifacts of a type that an artifact was made from, whatever was in between."""
+        rows = self._database.execute(
+            "WITH RECURSIVE line (artifact_id) AS (SELECT id FROM artifacts WHERE path = ? UNION "
+            "SELECT input.artifact_id FROM line JOIN events AS output USING (artifact_id) "
+            "JOIN events AS input USING (execution_id) WHERE output.direction = 'output' AND input.direction = 'input')"
+            "SELECT path FROM artifacts JOIN line ON id = artifact_id WHERE type = ?",
+            (self._name(path), kind),
+        )
+        return [self.root / row[0] for row in rows]
+
+    def _name(self, path: Path) -> str:
         # Relative, so that a root folder can be moved.
-        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        values = (artifact.type, name, artifact.digest)
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def _artifact_id(self, artifact: StoredArtifact) -> int:
+        values = (artifact.type, self._name(artifact.path), artifact.digest)
         self._database.execute("INSERT OR IGNORE INTO artifacts (type, path, digest) VALUES (?, ?, ?)", values)
         found = self._database.execute("SELECT id FROM artifacts WHERE path = ? AND digest = ?", values[1:])
         return int(found.fetchone()[0])

@@ -2,7 +2,7 @@
 
 generate, sample      text in, text out: the whole loop is in the graph
 score, tokenize, inspect      what the model makes of a text
-initial_state, step, read, write      the state goes in and out: what a server writes many texts with at once
+initial_state, step, read, next_log_probs, write      the state goes in and out: texts in pieces, many at once
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ class ServedModel(tf.Module):
             "initial_state": tf.function(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
             "step": tf.function(self.step).get_concrete_function(token=vector("token", tf.string), **states),
             "read": tf.function(self.read).get_concrete_function(
+                token=vector("token"), ids=matrix("ids", None), **states
+            ),
+            "next_log_probs": tf.function(self.next_log_probs).get_concrete_function(
                 token=vector("token"), ids=matrix("ids", None), **states
             ),
             "write": tf.function(self.write).get_concrete_function(
@@ -150,7 +153,7 @@ class ServedModel(tf.Module):
             return tf.repeat(tf.broadcast_to(value, [batch]), samples)
 
         seed = of_rows(seed) + tf.tile(tf.range(tf.cast(samples, tf.int64)), [batch])
-        controls = Controls(*map(of_rows, (temperature, top_k, top_p)), seed, of_rows(repetition_stop))
+        controls = Controls(of_rows(temperature), of_rows(top_k), of_rows(top_p), seed, of_rows(repetition_stop))
         ids = self._tokenizer.encode(prompt)
         token, states = self._read_prompt(ids)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
@@ -287,6 +290,17 @@ class ServedModel(tf.Module):
         read = tf.concat([token[:, None], ids[:, :-1]], axis=1)
         _, final_states = self._model(read, self._ordered(states))
         return {"token": ids[:, -1], **self._named(final_states)}
+
+    def next_log_probs(self, token: tf.Tensor, ids: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`read`, and what was to be expected in the place of each of `ids`: a text of any length, piece by piece.
+
+        Returns:
+            log_probs: ln p of each token in the place of each of `ids`, float32 [batch, timesteps, vocabulary].
+            token, state_0 …: As `read`.
+        """
+        read = tf.concat([token[:, None], ids[:, :-1]], axis=1)
+        logits, final_states = self._model(read, self._ordered(states))
+        return {"log_probs": tf.nn.log_softmax(logits), "token": ids[:, -1], **self._named(final_states)}
 
     def write(self, given: tf.Tensor, given_count: tf.Tensor, **rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """Takes `steps` steps of writing: each row reads what is left of its prompt, then goes on writing.

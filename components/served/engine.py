@@ -44,7 +44,7 @@ class Text:
         self.log_prob = 0.0
         self.finished = self.repeated = self.done = False
         self.carry = _opened(model) if carry is None else carry
-        self._pieces = Pieces(model.tokenizer, request.prompt)
+        self._pieces = Pieces(model.tokenizer, request.prompt or _last_token(model, self.carry))
         self._new: list[str] = []
 
     @property
@@ -67,8 +67,9 @@ class Text:
 
     def close(self) -> None:
         """Nothing more comes."""
-        self.done = True
-        self._new.append(self._pieces.add([], last=True))
+        if not self.done:
+            self.done = True
+            self._new.append(self._pieces.add([], last=True))
 
 
 def _opened(model: ServedLanguageModel) -> Arrays:
@@ -78,6 +79,12 @@ def _opened(model: ServedLanguageModel) -> Arrays:
         "token": np.asarray(model.tokenizer.end, np.int32),
         "position": np.asarray(0, np.int32),
     }
+
+
+def _last_token(model: ServedLanguageModel, carry: Arrays) -> str:
+    """The text that a carry goes on from, as far as it decides what is between it and the next token."""
+    token = int(carry["token"])
+    return "" if token == model.tokenizer.end else model.tokenizer.decode([token])
 
 
 class Engine:
@@ -98,8 +105,9 @@ class Engine:
         self._repeats = np.zeros((CAPACITY, model.longest_period), np.int32)
         self._left, self._banned = np.zeros((2, CAPACITY), np.int32)
         controls = {"temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
+        # Zero in a row without a text: greedy, which asks for no sorting of the vocabulary.
         self._controls = {
-            name: np.ones(CAPACITY, dtype) for name, dtype in {**controls, "repetition_stop": "int32"}.items()
+            name: np.zeros(CAPACITY, dtype) for name, dtype in {**controls, "repetition_stop": "int32"}.items()
         }
 
     def warm_up(self) -> None:
@@ -140,6 +148,7 @@ class Engine:
             self._queue.remove(text)
         elif text in self._texts:
             self._remove(self._texts.index(text))
+        text.close()
 
     def turn(self) -> list[Text]:
         """Takes some steps of all texts.
@@ -184,10 +193,12 @@ class Engine:
         for values in (*self._carry.values(), *self._controls.values(), *counts):
             values[row] = values[last]
         self._left[last] = 0
+        self._controls["temperature"][last] = 0.0
 
     def _read_long_prompts(self) -> None:
         budget = _READ_AT_ONCE
-        for row, text in enumerate(self._texts):
+        # The shortest first: one text that is very long does not keep the others waiting.
+        for row, text in sorted(enumerate(self._texts), key=lambda numbered: numbered[1].waiting.size):
             while budget > 0 and text.waiting.size >= _PIECES[-1]:
                 size = next(size for size in _PIECES if size <= text.waiting.size)
                 now, text.waiting = np.split(text.waiting, [size])

@@ -72,6 +72,11 @@ def language_signatures(model: Path, *names: str) -> dict[str, Signature]:
     missing = [name for name in names if name not in signatures]
     if not missing:
         return {name: signatures[name] for name in names}
+    if "generate" in signatures:
+        raise UsageError(
+            f"--model must be a model that this version of the program exported. Received: {model}, without the "
+            f"signature {missing[0]!r}. Run the pipeline again: what is unchanged is not done again."
+        )
     own = next((signature for signature in TASKS if signature in signatures), None)
     what = "a model without it" if own is None else f"a model of the task {TASKS[own]}, whose signature is {own!r}"
     raise UsageError(

@@ -31,9 +31,9 @@ class ServedLanguageModel:
     """
 
     def __init__(self, folder: Path, compiled: bool = True) -> None:
-        import tensorflow as tf
-
         signatures = language_signatures(folder, "initial_state", "read", "write")
+        import tensorflow as tf  # after the check of the folder: it takes seconds
+
         self.tokenizer = tokenizers.load(version_folder(folder) / "assets")
         zeros = signatures["initial_state"](batch_size=tf.constant(1))
         self.state: Arrays = {name: np.asarray(state)[0] for name, state in zeros.items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 _INT32 = 2**31
+_LARGEST = 3.4e38  # of a float32, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +44,9 @@ class TextRequest:
         for name in ("max_length", "min_length", "top_k", "repetition_stop"):
             self._check(name, "be an integer >= 0 and below 2^31", _is_integer(self[name]) and 0 <= self[name] < _INT32)
         self._check("seed", "be an integer of 64 bits", _is_integer(self.seed) and -(2**63) <= self.seed < 2**63)
-        self._check(
-            "temperature", "be a number >= 0 and finite", _is_finite(self.temperature) and self.temperature >= 0
-        )
-        self._check("top_p", "be a number > 0 and <= 1", _is_finite(self.top_p) and 0 < self.top_p <= 1)
+        warm = _is_number(self.temperature) and 0 <= self.temperature < _LARGEST
+        self._check("temperature", "be a number >= 0 and finite, of 32 bits", warm)
+        self._check("top_p", "be a number > 0 and <= 1", _is_number(self.top_p) and 0 < self.top_p <= 1)
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
@@ -61,5 +60,5 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,17 +1,12 @@
-"""What `sample` and `score` on the command line call."""
+"""What `sample` on the command line calls."""
 
 import functools
-import math
 
 import pytest
 
 from components import sampler
-from components.tasks.catalogue import EXAMPLE_TASKS
-from components.tasks.likelihood import evaluate, scorer
-from components.trainer.backend import compile_inference
 from pipeline.errors import UsageError
 from tests.components.exporter import exported
-from tests.testing import stream_of
 
 PROMPT = "ab"
 
@@ -21,168 +16,117 @@ def model(tmp_path_factory):
     return exported.full(tmp_path_factory.getbasetemp())
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _load_once(monkeypatch):
-    """Each call loads the model; the tests that make many need it once."""
-    monkeypatch.setattr(sampler, "load_signatures", _loaded)
+    """Each call loads the model; these tests need it once."""
+    monkeypatch.setattr(sampler, "ServedLanguageModel", _loaded)
 
 
-_loaded = functools.cache(sampler.load_signatures)
+_loaded = functools.cache(sampler.ServedLanguageModel)
 
 
-# ---- Which model ----------------------------------------------------------------------------------------------------
+def texts(*arguments, **options):
+    return [sample.text for sample in sampler.sample(*arguments, **options).samples]
 
 
-def make_version(folder):
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"graph")
-
-
-def test_version_folder_takes_the_newest_integer(tmp_path):
-    for name in ("2", "9", "10", "99x", ".incoming-3"):
-        make_version(tmp_path / name)
-    (tmp_path / "11").mkdir()  # holds no model
-
-    assert sampler.version_folder(tmp_path) == tmp_path / "10"
-
-
-def test_version_folder_of_a_version_is_itself(tmp_path):
-    make_version(tmp_path / "1")
-
-    assert sampler.version_folder(tmp_path / "1") == tmp_path / "1"
-
-
-@pytest.mark.parametrize(
-    ("ask", "name"), [(sampler.sample, "generate"), (functools.partial(sampler.score, text="a"), "score")]
-)
-@pytest.mark.parametrize(("signature", "task"), [("tag", "tagging"), ("predict", "regression_sequence")])
-def test_model_of_another_task_is_refused_naming_task_and_signature(monkeypatch, tmp_path, ask, name, signature, task):
-    monkeypatch.setattr(sampler, "load_signatures", lambda model: {"serving_default": None, signature: None})
-
-    with pytest.raises(UsageError, match=f"with the signature '{name}'.*of the task {task}, whose.* is '{signature}'"):
-        ask(model=tmp_path)
-
-
-def test_tasks_of_signatures_are_those_of_the_catalogue():
-    assert {model.signature: task for task, model in EXAMPLE_TASKS.items()} == sampler.TASKS
-
-
-def test_version_folder_without_a_model_raises_naming_it(tmp_path):
-    with pytest.raises(UsageError, match=rf"--model must be .*{tmp_path.name}.*holds no saved_model\.pb"):
-        sampler.version_folder(tmp_path)
-
-
-def test_version_folder_that_does_not_exist_raises_naming_it(tmp_path):
-    with pytest.raises(UsageError, match=r"nowhere, which is no folder"):
-        sampler.version_folder(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("function", [lambda path: sampler.sample(path), lambda path: sampler.score(path, "a")])
-def test_sampler_without_a_model_raises_usage_error(tmp_path, function):
+def test_sample_without_a_model_raises_usage_error(tmp_path):
     with pytest.raises(UsageError, match="--model"):
-        function(tmp_path)
+        sampler.sample(tmp_path)
 
 
-# ---- Sampling -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def seed(model, _load_once):
-    """A seed whose text takes more than two pieces of a stream."""
-    texts = sampler.sample(model.saved_model, PROMPT, length=60, temperature=4.0, seed=0, num=200)
-    return max(range(200), key=lambda row: len(texts[row]))
-
-
-def test_sample_streamed_pieces_join_to_the_text_of_one_call(model, seed):
-    (whole,) = sampler.sample(model.saved_model, PROMPT, length=60, temperature=4.0, seed=seed)
-    pieces = []
-
-    (streamed,) = sampler.sample(model.saved_model, PROMPT, length=60, temperature=4.0, seed=seed, stream=pieces.append)
-
-    assert streamed == whole
-    assert "".join(pieces) == whole
-    assert pieces[0] == PROMPT
-    assert len(pieces) > 3  # guard: prompt and at least three pieces
-
-
-def test_sample_length_limits_a_stream(model, seed):
-    pieces = []
-
-    sampler.sample(model.saved_model, PROMPT, length=18, temperature=4.0, seed=seed, stream=pieces.append)
-
-    assert [len(piece) for piece in pieces] == [len(PROMPT), 16, 2]
-
-
-@pytest.mark.usefixtures("_load_once")
 def test_sample_same_seed_gives_the_same_texts(model):
     first, again, other = (
-        sampler.sample(model.saved_model, PROMPT, length=20, temperature=3.0, seed=seed, num=4) for seed in (3, 3, 40)
+        texts(model.saved_model, PROMPT, length=20, temperature=3.0, seed=seed, num=4) for seed in (3, 3, 40)
     )
 
     assert first == again
     assert first != other
 
 
-@pytest.mark.usefixtures("_load_once")
 def test_sample_num_texts_have_the_seeds_that_follow(model):
-    texts = sampler.sample(model.saved_model, PROMPT, length=20, temperature=3.0, seed=3, num=3)
+    written = sampler.sample(model.saved_model, PROMPT, length=20, temperature=3.0, seed=3, num=3).samples
 
-    (second,) = sampler.sample(model.saved_model, PROMPT, length=20, temperature=3.0, seed=4)
-    assert len(texts) == 3
-    assert texts[1] == second
-    assert len(set(texts)) > 1
+    (second,) = texts(model.saved_model, PROMPT, length=20, temperature=3.0, seed=4)
+    assert [sample.seed for sample in written] == [3, 4, 5]
+    assert written[1].text == second
+    assert len({sample.text for sample in written}) > 1
 
 
-@pytest.mark.usefixtures("_load_once")
+def test_sample_without_a_seed_draws_one_that_can_be_used_again(model):
+    first, second = (
+        sampler.sample(model.saved_model, PROMPT, length=40, min_length=40, temperature=2.0).samples[0] for _ in "ab"
+    )
+
+    assert first.seed != second.seed
+    assert first.text != second.text
+    again = texts(model.saved_model, PROMPT, length=40, min_length=40, temperature=2.0, seed=first.seed)
+    assert again == [first.text]
+
+
 def test_sample_greedy_does_not_depend_on_the_seed(model):
-    first, second = (sampler.sample(model.saved_model, "é", length=9, greedy=True, seed=seed) for seed in (1, 2))
+    first, second = (texts(model.saved_model, "é", length=9, greedy=True, seed=seed) for seed in (1, 2))
 
     assert first == second
 
 
-@pytest.mark.usefixtures("_load_once")
 def test_sample_length_zero_returns_the_prompt(model):
-    assert sampler.sample(model.saved_model, PROMPT, length=0, seed=1) == [PROMPT]
+    written = sampler.sample(model.saved_model, PROMPT, length=0, seed=1).samples
+
+    assert [(sample.text, sample.continuation, sample.tokens) for sample in written] == [(PROMPT, "", 0)]
 
 
-# ---- Scoring --------------------------------------------------------------------------------------------------------
+def test_sample_tells_how_each_text_ended(model):
+    long = sampler.sample(model.saved_model, PROMPT, length=30, min_length=30, seed=1).samples[0]
+    circle = sampler.sample(
+        model.saved_model, PROMPT, length=200, min_length=200, greedy=True, repetition_stop=9
+    ).samples[0]
+    ended = sampler.sample(model.saved_model, PROMPT, length=200, seed=0, num=30).samples
 
-TEXTS = ["", "abc", "é→\n🙂 cab" * 40]
-
-
-@pytest.mark.usefixtures("_load_once")
-@pytest.mark.parametrize("text", TEXTS, ids=len)
-def test_score_equals_the_evaluator(model, text):
-    vocabulary = model.tokenizer
-    stream = stream_of([vocabulary.encode(text)], vocabulary.end)
-    score = compile_inference(model.model, scorer(model.model))
-    expected = evaluate(stream, vocabulary.end, score, model.model.initial_states).metrics(len(text) + 1)
-
-    scored = sampler.score(model.saved_model, text)
-
-    assert scored["tokens"] == expected["tokens"] == len(text) + 1
-    assert scored["nats"] == pytest.approx(expected["nats"], abs=1e-5)
-    assert scored["bits_per_char"] == pytest.approx(expected["nats"] / math.log(2), abs=2e-5)
-    assert scored["perplexity"] == pytest.approx(math.exp(expected["nats"]), rel=1e-4)
+    assert (long.tokens, long.finished, long.repeated) == (30, False, False)
+    assert (circle.finished, circle.repeated) == (False, True)
+    assert any(sample.finished for sample in ended)
+    assert all(sample.log_prob < 0 for sample in (long, *ended))
 
 
-def test_score_of_a_served_folder_uses_its_newest_version(model, tmp_path):
-    make_version(tmp_path / "1")  # older, and no model at all
-    (tmp_path / "2").symlink_to(model.saved_model)
+def test_samples_know_how_fast_they_came(model):
+    written = sampler.sample(model.saved_model, PROMPT, length=30, min_length=30, seed=1, num=2)
 
-    assert sampler.score(tmp_path, "abc") == sampler.score(model.saved_model, "abc")
-
-
-# ---- The other tokenizers -------------------------------------------------------------------------------------------
+    assert written.seconds > 0
+    assert written.characters_per_second == pytest.approx(60 / written.seconds)
 
 
-@pytest.mark.parametrize("kind", ["byte", "bpe", "word"])
-def test_sample_of_any_tokenizer_is_text_and_streams_the_same(kind, tmp_path_factory):
-    other = exported.of_kind(tmp_path_factory.getbasetemp(), kind)
-    texts = [sampler.sample(other.saved_model, "a bé", length=40, seed=seed) for seed in range(5)]
-    assert all(text.startswith("a bé") for (text,) in texts)
-    assert kind == "word" or any("\ufffd" in text for (text,) in texts)  # guard: parts of characters were written
-    for seed, text in enumerate(texts):
-        pieces = []
-        assert sampler.sample(other.saved_model, "a bé", length=40, seed=seed, stream=pieces.append) == text
-        assert "".join(pieces) == text[0]
+# ---- Streams --------------------------------------------------------------------------------------------------------
+
+
+def streamed(*arguments, **options):
+    pieces = []
+    written = sampler.sample(*arguments, **options, stream=lambda number, piece: pieces.append((number, piece)))
+    return pieces, [sample.text for sample in written.samples]
+
+
+def test_sample_streamed_pieces_join_to_the_text(model):
+    options = {"length": 200, "min_length": 200, "temperature": 4.0, "seed": 1}
+
+    pieces, written = streamed(model.saved_model, PROMPT, **options)
+
+    assert "".join(piece for _, piece in pieces) == written[0]
+    assert pieces[0] == (0, PROMPT)
+    assert len(pieces) >= 4  # guard: it came in parts
+    assert written == texts(model.saved_model, PROMPT, **options)
+
+
+def test_sample_streams_texts_one_after_the_other(model):
+    options = {"length": 90, "temperature": 4.0, "seed": 1, "num": 9}
+
+    pieces, written = streamed(model.saved_model, PROMPT, **options)
+
+    numbers = [number for number, _ in pieces]
+    assert numbers == sorted(numbers)
+    assert ["".join(piece for at, piece in pieces if at == number) for number in range(9)] == written
+    assert written == texts(model.saved_model, PROMPT, **options)
+
+
+def test_sample_streams_an_empty_prompt_too_so_that_each_text_begins(model):
+    pieces, _ = streamed(model.saved_model, "", length=0, num=3)
+
+    assert pieces == [(0, ""), (1, ""), (2, "")]

@@ -69,6 +69,21 @@ def test_sample_streamed_equals_sample_at_once(hello: tuple[Path, dict[str, Any]
     assert command(*arguments, "--stream").stdout == command(*arguments).stdout
 
 
+def test_sample_statistics_find_the_training_text_by_lineage(hello: tuple[Path, dict[str, Any]]) -> None:
+    done = command("sample", "--model", hello[0] / "serving" / "hello", "--greedy", "--stats")
+    assert done.stdout == "hello\n"
+    assert "copied      5 of 5 characters: 'hello' (inline, line 1)" in done.stderr
+
+
+def test_score_verbose_tells_the_probability_of_each_character(hello: tuple[Path, dict[str, Any]]) -> None:
+    done = command("score", "--model", hello[0] / "serving" / "hello", "--verbose", stdin="help")
+    rows = [line.split() for line in done.stdout.splitlines()[1:6]]
+    assert [(row[1], row[4]) for row in rows[:3]] == [("'h'", "1"), ("'e'", "1"), ("'l'", "1")]
+    assert all(float(row[2]) > 0.9 for row in rows[:3])
+    assert rows[3][4] != "1"  # p is not a letter that it knows
+    assert rows[3][5] == "'l'"
+
+
 def test_second_run_with_nothing_changed_runs_no_stage(hello: tuple[Path, dict[str, Any]]) -> None:
     summary = run_json("--config", "hello", "--root", hello[0])
     assert set(statuses(summary).values()) == {"cached"}

@@ -4,9 +4,7 @@ import io
 import json
 import subprocess
 import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,29 +23,6 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "stages", lambda config=None: fakes.STAGES)
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(RECIPE)
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Replaces the sampler by one that records its arguments."""
-    made: list[dict[str, Any]] = []
-
-    def sample(**arguments: Any) -> list[str]:
-        made.append(arguments)
-        texts = [f"text {number}" for number in range(arguments["num"])]
-        if arguments["stream"]:
-            for letter in texts[0]:
-                arguments["stream"](letter)
-        return texts
-
-    def score(**arguments: Any) -> dict[str, float]:
-        made.append(arguments)
-        return {"nats": 1.5, "bits_per_char": 2.25, "perplexity": 4.5, "tokens": 3}
-
-    module = types.ModuleType("components.sampler")
-    module.__dict__.update(sample=sample, score=score)
-    monkeypatch.setitem(sys.modules, "components.sampler", module)
-    return made
 
 
 def fail() -> None:
@@ -127,16 +102,6 @@ def test_run_not_blessed_exits_3_with_reasons(capsys: pytest.CaptureFixture[str]
         (["rnu"], "Did you mean 'run'?"),
         ([], "required: COMMAND"),
         (["run", "--forse", "trainer"], "unrecognized arguments"),
-        (["sample"], "required: --model"),
-        (["sample", "--model", ".", "--length", "-1"], "--length must be >= 0 and below 2^31. Received: -1."),
-        (["sample", "--model", ".", "--temperature", "nan"], "--temperature must be >= 0 and finite. Received: nan."),
-        (["sample", "--model", ".", "--temperature", "-1"], "--temperature must"),
-        (["sample", "--model", ".", "--top-k", "-1"], "--top-k must"),
-        (["sample", "--model", ".", "--top-p", "0"], "--top-p must be > 0 and <= 1. Received: 0.0."),
-        (["sample", "--model", ".", "--num", "0"], "--num must"),
-        (["sample", "--model", ".", "--num", "2", "--stream"], "--stream must"),
-        (["sample", "--model", ".", "--prompt", "\udcff"], "--prompt must be UTF-8"),
-        (["score", "--model", ".", "none.txt"], "score: FILE must be readable"),
         (["runs", "--root", "none"], "--root must be an existing folder"),
     ],
 )
@@ -164,64 +129,6 @@ def test_stage_runs_one_stage(capsys: pytest.CaptureFixture[str]) -> None:
     run("--to", "example_gen")
     assert main(["stage", "trainer", "--config", "recipe.yaml"]) == 0
     assert fakes.RAN == ["example_gen", "trainer"]
-
-
-def test_sample_passes_its_arguments_and_prints_the_text(
-    calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = [
-        "--prompt",
-        "h",
-        "--length",
-        "5",
-        "--temperature",
-        "0.5",
-        "--top-k",
-        "3",
-        "--top-p",
-        "0.9",
-        "--seed",
-        "7",
-    ]
-    assert main(["sample", "--model", "m", "--greedy", *options]) == 0
-    assert calls == [
-        {
-            "model": Path("m"),
-            "prompt": "h",
-            "length": 5,
-            "temperature": 0.5,
-            "top_k": 3,
-            "top_p": 0.9,
-            "greedy": True,
-            "seed": 7,
-            "num": 1,
-            "stream": None,
-        }
-    ]
-    assert capsys.readouterr().out == "text 0\n"
-
-
-@pytest.mark.parametrize(("option", "out"), [(["--num", "2"], "text 0\n\ntext 1\n"), (["--stream"], "text 0\n")])
-@pytest.mark.usefixtures("calls")
-def test_sample_prints_each_text_once(option: list[str], out: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sample", "--model", "m", *option]) == 0
-    assert capsys.readouterr().out == out
-
-
-def test_score_reads_standard_input_exactly(
-    calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é\r\n".encode())))
-    assert main(["score", "--model", "m", "--json"]) == 0
-    assert calls[0]["text"] == "é\r\n"
-    assert json.loads(capsys.readouterr().out)["bits_per_char"] == 2.25
-
-
-@pytest.mark.usefixtures("calls")
-def test_score_file_that_is_not_utf8_exits_1_with_the_offset(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("bad.txt").write_bytes(b"abc\xff")
-    assert main(["score", "--model", "m", "bad.txt"]) == 1
-    assert "byte 3 is not" in capsys.readouterr().err
 
 
 def test_runs_lists_every_root(capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,22 +196,6 @@ def test_help_exits_0_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], cwd=SOURCE_ROOT, capture_output=True, text=True, check=True
     )
     assert result.stdout.endswith("[] 0\n")
-
-
-def test_main_reader_that_leaves_early_ends_quietly() -> None:
-    program = (
-        "import sys, types\nmodule = types.ModuleType('components.sampler')\n"
-        "module.sample = lambda **_: ['x' * 1_000_000]\nsys.modules['components.sampler'] = module\n"
-        "from pipeline.cli import main\nsys.exit(main(['sample', '--model', 'm']))"
-    )
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.read(1)
-        child.stdout.close()
-        assert child.stderr.read() == b""
-        assert child.wait(timeout=10) == 141
 
 
 def test_main_interrupt_exits_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_saved_model_signatures_are_those_of_the_design(client, full):
     generated = {name: signatures["generate"][1][name][0] for name in signatures["generate"][1]}
     assert set(signatures) == {
         *("serving_default", "generate", "sample", "initial_state", "step", "score", "tokenize"),
-        *("inspect", "read", "write"),
+        *("inspect", "read", "next_log_probs", "write"),
     }
     assert signatures["generate"][0] == {**PROMPT, **CONTROLS}
     assert generated == {"text": "string", "log_prob": "float32", "finished": "bool"}

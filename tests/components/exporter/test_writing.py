@@ -160,6 +160,24 @@ def test_read_in_pieces_equals_the_network_on_the_prompt(client, full):
             np.testing.assert_allclose(carry[f"state_{layer}"][row], states[layer][0], atol=1e-5)
 
 
+def test_next_log_probs_in_pieces_equal_the_network_at_each_place(client, full):
+    prompts = ["ab é→\n🙂cab é→", "cba→\n\n🙂ab?éab"]
+    ids = np.asarray([full.tokenizer.encode(prompt) for prompt in prompts])
+    carry = {"token": [full.tokenizer.end] * 2, **client.call(full, "initial_state", batch_size=2)}
+
+    log_probs = []
+    for piece in np.split(ids, [1, 5], axis=1):
+        carry = client.call(full, "next_log_probs", ids=piece, **carry)
+        log_probs.append(carry.pop("log_probs"))
+
+    assert carry["token"].tolist() == ids[:, -1].tolist()
+    for row in range(2):
+        logits, states = read(full, [full.tokenizer.end, *ids[row, :-1]])
+        np.testing.assert_allclose(np.concatenate(log_probs, axis=1)[row], log_softmax(logits), atol=1e-5)
+        for layer in range(2):
+            np.testing.assert_allclose(carry[f"state_{layer}"][row], states[layer][0], atol=1e-5)
+
+
 # ---- inspect --------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,146 @@
+"""The commands that use a pushed model: sample, score."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.interrupt import ending_at_interrupt
+
+AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+
+
+def add(command: AddCommand) -> None:
+    """Adds the commands to the parser."""
+    sample = command("sample", _sample, "Sample text from a pushed model.")
+    _add_model(sample)
+    prompt = sample.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
+    prompt.add_argument("--prompt-file", metavar="FILE", help="the same, all of a UTF-8 file; - is standard input")
+    sample.add_argument("--length", type=int, default=500, metavar="N", help="most characters to add (default: 500)")
+    sample.add_argument("--min-length", type=int, default=0, metavar="N", help="fewest (default: 0)")
+    sample.add_argument("--temperature", type=float, default=1.0, metavar="X", help="default: 1; below 1 is bolder")
+    sample.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest (default: 0, all)")
+    sample.add_argument("--top-p", type=float, default=1.0, metavar="P", help="only the likeliest that make up P")
+    sample.add_argument("--greedy", action="store_true", help="always the likeliest character")
+    sample.add_argument(
+        "--repetition-stop", type=int, default=0, metavar="N", help="end a text going in a circle for N characters"
+    )
+    sample.add_argument("--seed", type=int, metavar="S", help="same seed, same text")
+    sample.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default: 1)")
+    sample.add_argument("--stream", action="store_true", help="show the text as it comes")
+    sample.add_argument("--stats", action="store_true", help="tell speed, ln p and what was copied (on standard error)")
+    sample.add_argument(
+        "--corpus", nargs="+", metavar="FILE", help="with --stats: the training text (default: by the root's lineage)"
+    )
+    sample.add_argument("--json", action="store_true", help="print one JSON object")
+
+    score = command("score", _score, "Tell how well a pushed model predicts texts.")
+    _add_model(score)
+    files = "UTF-8 texts, a document each; - (default) is standard input"
+    score.add_argument("files", nargs="*", default=["-"], metavar="FILE", help=files)
+    score.add_argument("--verbose", action="store_true", help="tell what was expected, character by character")
+    score.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    text = "model folder (its newest version), or a version folder"
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    _check_sampling(arguments)
+    prompt = arguments.prompt
+    if arguments.prompt_file is not None:
+        prompt = _read(arguments.prompt_file, "sample: --prompt-file")
+    corpus = {file: _read(file, "sample: --corpus") for file in arguments.corpus or ()}
+    with ending_at_interrupt():
+        from components.sampler import sample
+        from pipeline import console
+
+        written = sample(
+            model=arguments.model,
+            prompt=prompt,
+            length=arguments.length,
+            min_length=arguments.min_length,
+            temperature=arguments.temperature,
+            top_k=arguments.top_k,
+            top_p=arguments.top_p,
+            greedy=arguments.greedy,
+            repetition_stop=arguments.repetition_stop,
+            seed=arguments.seed,
+            num=arguments.num,
+            stream=console.TextStream() if arguments.stream else None,
+        )
+        if arguments.stream:
+            console.say()
+        elif not arguments.json:
+            console.show_texts(written)
+        copies = None
+        if arguments.stats:
+            from components.served.novelty import copies_of
+
+            copies = copies_of(arguments.model, corpus, [text.continuation for text in written.samples])
+        if arguments.json:
+            console.show_samples_json(written, copies)
+        elif arguments.stats:
+            console.show_statistics(written, copies)
+    return 0
+
+
+def _check_sampling(arguments: argparse.Namespace) -> None:
+    rules = {
+        "length": (0 <= arguments.length < 2**31, "be >= 0 and below 2^31"),
+        "min_length": (0 <= arguments.min_length <= arguments.length, "be >= 0 and at most --length"),
+        "temperature": (0 <= arguments.temperature < 3.4e38, "be >= 0 and finite"),
+        "top_k": (0 <= arguments.top_k < 2**31, "be >= 0 (0: no limit) and below 2^31"),
+        "top_p": (0 < arguments.top_p <= 1, "be > 0 and <= 1"),
+        "repetition_stop": (0 <= arguments.repetition_stop < 2**31, "be >= 0 (0: never) and below 2^31"),
+        "seed": (
+            arguments.seed is None or 0 <= arguments.seed <= 2**63 - max(arguments.num, 1),
+            "be >= 0 and below 2^63 for each of the texts",
+        ),
+        "num": (arguments.num >= 1, "be >= 1"),
+        "stream": (not (arguments.stream and arguments.json), "come without --json"),
+        "corpus": (arguments.corpus is None or arguments.stats, "come with --stats"),
+    }
+    try:
+        arguments.prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"sample: --prompt must be UTF-8. Received: {arguments.prompt!r}.") from error
+    for name, (holds, rule) in rules.items():
+        if not holds:
+            raise UsageError(f"sample: --{name.replace('_', '-')} must {rule}. Received: {getattr(arguments, name)}.")
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    if arguments.files.count("-") > 1:
+        raise UsageError("score: FILE must be standard input (-) once. Received: - several times.")
+    texts = [_read(file, "score: FILE") for file in arguments.files]
+    with ending_at_interrupt():
+        from components.scorer import Scorer, total
+        from pipeline import console
+
+        scorer = Scorer(arguments.model)
+        scores = [scorer.score(text) for text in texts]
+        together = total(scores, texts)
+        tokens = [scorer.tokens(text) for text in texts] if arguments.verbose else []
+        if arguments.json:
+            console.show_scores_json(arguments.files, scores, together, tokens)
+        else:
+            console.show_scores(arguments.files, scores, together, tokens)
+    return 0
+
+
+def _read(file: str, what: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{what} must be readable ({error.strerror}). Received: {file!r}.") from error
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{what} must be UTF-8; byte {error.start} is not. Received: {file!r}.") from error
