@@ -191,10 +191,11 @@ def _bulk(arguments: argparse.Namespace) -> int:
         if not equals:
             raise UsageError(f"bulk: --set must be NAME=VALUE. Received: {text!r}. Example: --set max_length=500")
         options[name] = value
-    from components.bulk_inferrer.bulk import infer
+    from components.native_logs import import_quietly
     from pipeline import console
 
-    summary = infer(
+    # Quietly: Beam's inference warns of a client of Google's that it does without.
+    summary = import_quietly("components.bulk_inferrer.bulk").infer(
         model=arguments.model,
         files=arguments.files,
         output=arguments.output,

@@ -113,7 +113,7 @@ def _value(name: str, text: str, defaults: Mapping[str, int | float], signature:
         raise UsageError(f"bulk: --set {name} must be {rule}. Received: {name}={text}.") from error
     if name in {field.name for field in dataclasses.fields(TextRequest)}:
         try:
-            TextRequest(**{name: value})
+            TextRequest(**{name: value})  # type: ignore[arg-type]
         except ValueError as error:
             raise UsageError(str(error)) from error
     elif not 1 <= value < 2**31:

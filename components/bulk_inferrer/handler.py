@@ -51,7 +51,7 @@ class Model:
 class SignatureHandler(ModelHandler[Shard, Shard, Model]):
     """Answers records, in batches that are a matter of their shard alone.
 
-    Beam's own batches differ with workers and bundles; so an element is a whole shard, and Beam is told not to join any.
+    Beam's own batches differ with workers and bundles; so an element is a whole shard, and Beam is told to join none.
 
     Args:
         call: What is called.
