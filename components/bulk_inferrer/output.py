@@ -48,7 +48,7 @@ def _feature(train: Any, values: list[Any]) -> Any:
         return train.Feature(bytes_list=train.BytesList(value=values))
     if isinstance(values[0], float):
         return train.Feature(float_list=train.FloatList(value=values))
-    return train.Feature(int64_list=train.Int64List(value=values))
+    return train.Feature(int64_list=train.Int64List(value=list(map(int, values))))
 
 
 # Format → what makes a row of it, and how its files end.

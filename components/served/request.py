@@ -44,7 +44,9 @@ class TextRequest:
         for name in ("max_length", "min_length", "top_k", "repetition_stop"):
             self._check(name, "be an integer >= 0 and below 2^31", _is_integer(self[name]) and 0 <= self[name] < _INT32)
         self._check("seed", "be an integer of 64 bits", _is_integer(self.seed) and -(2**63) <= self.seed < 2**63)
-        self._check("temperature", "be a number >= 0 and finite", _is_finite(self.temperature) and self.temperature >= 0)
+        self._check(
+            "temperature", "be a number >= 0 and finite", _is_finite(self.temperature) and self.temperature >= 0
+        )
         self._check("top_p", "be a number > 0 and <= 1", _is_finite(self.top_p) and 0 < self.top_p <= 1)
 
     def __getitem__(self, name: str) -> Any:
