@@ -137,6 +137,12 @@ def test_run_not_blessed_exits_3_with_reasons(capsys: pytest.CaptureFixture[str]
         (["sample", "--model", ".", "--num", "2", "--stream"], "--stream must"),
         (["sample", "--model", ".", "--prompt", "\udcff"], "--prompt must be UTF-8"),
         (["score", "--model", ".", "none.txt"], "score: FILE must be readable"),
+        (["bulk", "--model", "."], "required: --output, FILE"),
+        (["bulk", "--model", ".", "--output", "o", "--workers", "0", "f"], "--workers must be >= 1. Received: 0."),
+        (["bulk", "--model", ".", "--output", "o", "--batch-size", "0", "f"], "--batch-size must be >= 1"),
+        (["bulk", "--model", ".", "--output", "o", "--seed", "-1", "f"], "--seed must be >= 0"),
+        (["bulk", "--model", ".", "--output", "o", "--set", "top_k", "f"], "--set must be NAME=VALUE"),
+        (["bulk", "--model", ".", "--output", "o", "--format", "csv", "f"], "invalid choice: 'csv'"),
         (["runs", "--root", "none"], "--root must be an existing folder"),
     ],
 )
@@ -222,6 +228,45 @@ def test_score_file_that_is_not_utf8_exits_1_with_the_offset(capsys: pytest.Capt
     Path("bad.txt").write_bytes(b"abc\xff")
     assert main(["score", "--model", "m", "bad.txt"]) == 1
     assert "byte 3 is not" in capsys.readouterr().err
+
+
+def test_bulk_passes_its_arguments_and_shows_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[dict[str, Any]] = []
+    summary = {"read": 3, "answered": 2, "bad": 1, "tokens": 1200, "tokens_per_second": 400.0}
+
+    def infer(**arguments: Any) -> dict[str, Any]:
+        made.append(arguments)
+        return summary
+
+    module = types.ModuleType("components.bulk_inferrer.bulk")
+    module.__dict__.update(infer=infer)
+    monkeypatch.setitem(sys.modules, "components.bulk_inferrer.bulk", module)
+    line = ["bulk", "--model", "m", "--output", "o", "--set", "top_k=3", "--set", "x=a=b", "--workers", "2", "a", "b"]
+    assert main([*line, "--seed", "4", "--field", "t", "--key", "id", "--format", "tfrecord"]) == 0
+    assert made == [
+        {
+            "model": Path("m"),
+            "files": ["a", "b"],
+            "output": Path("o"),
+            "signature": "serving_default",
+            "format": "tfrecord",
+            "field": "t",
+            "key": "id",
+            "seed": 4,
+            "options": {"top_k": "3", "x": "a=b"},
+            "workers": 2,
+            "batch_size": 128,
+            "longest": 100_000,
+        }
+    ]
+    out = capsys.readouterr().out
+    assert out == "3 records read, 2 answered, 1 bad (o/bad_records.jsonl); 1,200 tokens, 400 a second: o\n"
+
+    summary.update(answered=0, bad=3)
+    assert main([*line, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == summary
 
 
 def test_runs_lists_every_root(capsys: pytest.CaptureFixture[str]) -> None:
