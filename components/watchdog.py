@@ -17,8 +17,9 @@ from typing import Any
 import psutil
 
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Workers end a little before the function that started them returns.
-_SECONDS_OF_GRACE = 10.0
+# Workers end one after the other before the function that started them returns: those that have loaded TensorFlow take
+# a second each, and on a busy machine many.
+_SECONDS_OF_GRACE = 60.0
 
 
 def call_with_workers(function: Callable[..., None], *arguments: Any) -> None:

@@ -30,7 +30,7 @@ def locked(folder: Path, rule: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RuntimeError(
-                f"{rule}. Received: {folder}, which another one is using. Wait for it, or give another --root."
+                f"{rule}. Received: {folder}, which another one is using. Wait for it, or name another folder."
             ) from error
         yield
     finally:

@@ -234,6 +234,16 @@ def _token_json(token: TokenScore) -> dict[str, Any]:
 # ---- Lists ----------------------------------------------------------------------------------------------------------
 
 
+def show_bulk(summary: Mapping[str, Any], output: Path, as_json: bool) -> None:
+    """Shows how many records were answered, and where the answers are."""
+    if as_json:
+        print(json.dumps(dict(summary), ensure_ascii=False))
+        return
+    bad = f", {summary['bad']:,} bad ({_short(output / 'bad_records.jsonl')})" if summary["bad"] else ""
+    speed = f"{summary['tokens']:,} tokens, {summary['tokens_per_second']:,.0f} a second"
+    say(f"{summary['read']:,} records read, {summary['answered']:,} answered{bad}; {speed}: {_short(output)}")
+
+
 def show_runs(roots: Sequence[Path], as_json: bool) -> None:
     """Shows the runs of each root that has any, oldest first."""
     found: list[tuple[Path, RunRecord]] = []

@@ -16,7 +16,7 @@ AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.
 def add(command: AddCommand) -> None:
     """Adds the commands to the parser."""
     sample = command("sample", _sample, "Sample text from a pushed model.")
-    _add_model(sample)
+    add_model(sample)
     prompt = sample.add_mutually_exclusive_group()
     prompt.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
     prompt.add_argument("--prompt-file", metavar="FILE", help="the same, all of a UTF-8 file; - is standard input")
@@ -39,14 +39,14 @@ def add(command: AddCommand) -> None:
     sample.add_argument("--json", action="store_true", help="print one JSON object")
 
     score = command("score", _score, "Tell how well a pushed model predicts texts.")
-    _add_model(score)
+    add_model(score)
     files = "UTF-8 texts, a document each; - (default) is standard input"
     score.add_argument("files", nargs="*", default=["-"], metavar="FILE", help=files)
     score.add_argument("--verbose", action="store_true", help="tell what was expected, character by character")
     score.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
     text = "model folder (its newest version), or a version folder"
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)
 

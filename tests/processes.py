@@ -26,7 +26,7 @@ print(len(started))
 """
 
 
-def workers_started_by(code: str) -> int:
+def workers_started_by(code: str, seconds: int = _SECONDS) -> int:
     """Runs Python code from the repository's root; returns how many worker processes it started."""
     process = subprocess.Popen(
         [sys.executable, "-c", _COUNTING.format(code=textwrap.dedent(code))],
@@ -37,10 +37,10 @@ def workers_started_by(code: str) -> int:
         start_new_session=True,
     )
     try:
-        output, errors = process.communicate(timeout=_SECONDS)
+        output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, errors = process.communicate()
-        errors += f"\nkilled after {_SECONDS} seconds"
+        errors += f"\nkilled after {seconds} seconds"
     assert process.returncode == 0, errors
     return int(output.split()[-1])

@@ -4,7 +4,9 @@ import io
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +104,12 @@ def test_run_not_blessed_exits_3_with_reasons(capsys: pytest.CaptureFixture[str]
         (["rnu"], "Did you mean 'run'?"),
         ([], "required: COMMAND"),
         (["run", "--forse", "trainer"], "unrecognized arguments"),
+        (["bulk", "--model", "."], "required: --output, FILE"),
+        (["bulk", "--model", ".", "--output", "o", "--workers", "0", "f"], "--workers must be >= 1. Received: 0."),
+        (["bulk", "--model", ".", "--output", "o", "--batch-size", "0", "f"], "--batch-size must be >= 1"),
+        (["bulk", "--model", ".", "--output", "o", "--seed", "-1", "f"], "--seed must be >= 0"),
+        (["bulk", "--model", ".", "--output", "o", "--set", "top_k", "f"], "--set must be NAME=VALUE"),
+        (["bulk", "--model", ".", "--output", "o", "--format", "csv", "f"], "invalid choice: 'csv'"),
         (["runs", "--root", "none"], "--root must be an existing folder"),
     ],
 )
@@ -129,6 +137,45 @@ def test_stage_runs_one_stage(capsys: pytest.CaptureFixture[str]) -> None:
     run("--to", "example_gen")
     assert main(["stage", "trainer", "--config", "recipe.yaml"]) == 0
     assert fakes.RAN == ["example_gen", "trainer"]
+
+
+def test_bulk_passes_its_arguments_and_shows_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[dict[str, Any]] = []
+    summary = {"read": 3, "answered": 2, "bad": 1, "tokens": 1200, "tokens_per_second": 400.0}
+
+    def infer(**arguments: Any) -> dict[str, Any]:
+        made.append(arguments)
+        return summary
+
+    module = types.ModuleType("components.bulk_inferrer.bulk")
+    module.__dict__.update(infer=infer)
+    monkeypatch.setitem(sys.modules, "components.bulk_inferrer.bulk", module)
+    line = ["bulk", "--model", "m", "--output", "o", "--set", "top_k=3", "--set", "x=a=b", "--workers", "2", "a", "b"]
+    assert main([*line, "--seed", "4", "--field", "t", "--key", "id", "--format", "tfrecord"]) == 0
+    assert made == [
+        {
+            "model": Path("m"),
+            "files": ["a", "b"],
+            "output": Path("o"),
+            "signature": "serving_default",
+            "format": "tfrecord",
+            "field": "t",
+            "key": "id",
+            "seed": 4,
+            "options": {"top_k": "3", "x": "a=b"},
+            "workers": 2,
+            "batch_size": 128,
+            "longest": 100_000,
+        }
+    ]
+    out = capsys.readouterr().out
+    assert out == "3 records read, 2 answered, 1 bad (o/bad_records.jsonl); 1,200 tokens, 400 a second: o\n"
+
+    summary.update(answered=0, bad=3)
+    assert main([*line, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == summary
 
 
 def test_runs_lists_every_root(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""Answers all records of files with a served model."""
