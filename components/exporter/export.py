@@ -11,12 +11,12 @@ from components.exporter.served_examples import ServedExamples
 from components.exporter.served_model import ServedModel
 from components.exporter.text import GraphTokenizer
 from components.tasks.example_task import ExampleModel, Spec
-from components.tasks.files import load
+from components.tasks.files import ARCHITECTURE, load
 from components.tasks.language_model import LanguageModel
 
 
 def export(model: Path, transform_graph: Path, output: Path) -> None:
-    """Rebuilds the Keras model, traces the signatures and saves them; the vocabulary becomes an asset."""
+    """Rebuilds the Keras model, traces the signatures and saves them; vocabulary and architecture become assets."""
     loaded = load(model)
     served: ServedModel | ServedExamples
     if isinstance(loaded, ExampleModel):
@@ -25,6 +25,7 @@ def export(model: Path, transform_graph: Path, output: Path) -> None:
         served = ServedModel(loaded, GraphTokenizer(transform_graph))
     else:
         raise TypeError(f"Exporter: a model must be of a known task. Received: {type(loaded).__name__} in {model}.")
+    served.architecture = tf.saved_model.Asset(str(model / ARCHITECTURE))  # for who looks inside
     tf.saved_model.save(served, str(output), signatures=served.signatures())
 
 
