@@ -21,7 +21,7 @@ _KERNEL = re.compile(r"(?:^|/)recurrent_(\d+)/.*recurrent_kernel:0$")
 LONGEST = 2000
 
 # activation'(a) as a function of h = activation(a): a served model tells its states, not what is under the activation.
-_DERIVATIVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+DERIVATIVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": np.ones_like,
     "tanh": lambda h: 1 - h**2,
     "sigmoid": lambda h: h * (1 - h),
@@ -71,6 +71,12 @@ def _activation(folder: Path) -> str | None:
     return json.loads(file.read_text("utf-8"))["activation"] if file.is_file() else None
 
 
+def unit_vector(units: int) -> np.ndarray:
+    """The gradient that is followed: of length 1, in a direction that has nothing to do with the network."""
+    vector = np.random.default_rng(0).normal(size=units)
+    return vector / np.linalg.norm(vector)
+
+
 def gradient_flow(kernel: np.ndarray, derivatives: np.ndarray) -> list[float | None]:
     """Follows a gradient back in time along one layer's own recurrence.
 
@@ -84,8 +90,7 @@ def gradient_flow(kernel: np.ndarray, derivatives: np.ndarray) -> list[float | N
         log10 ‖v_t‖ for t = T, T - 1, …: timesteps + 1 numbers, the first 0; None from where nothing is left.
     """
     exact = kernel.astype(np.float64)
-    vector = np.random.default_rng(0).normal(size=len(exact))
-    vector /= np.linalg.norm(vector)
+    vector = unit_vector(len(exact))
     total, norms = 0.0, [0.0]
     for derivative in derivatives[::-1].astype(np.float64):
         vector = (vector * derivative) @ exact.T
@@ -109,7 +114,7 @@ def dynamics_of(version: LoadedVersion, text: bytes) -> dict[str, Any]:
             steps at most; null where the derivative cannot be told from the states.
     """
     network = network_of(version)
-    derivative = _DERIVATIVES.get(network.activation or "")
+    derivative = DERIVATIVES.get(network.activation or "")
     if derivative is None:
         flows: list[Any] = [None] * len(network.kernels)
     else:

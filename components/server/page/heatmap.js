@@ -49,7 +49,7 @@ export class HeatMap {
 
   draw() {
     const { places } = this.activity;
-    this.width = clamp(Math.floor($("map").clientWidth / places), 3, 22);
+    this.width = clamp($("map").clientWidth / places, 3, 22);
     this.height = clamp(Math.floor(440 / this.order.length), 2, 16);
     const [across, down] = [this.width * places, this.height * this.order.length];
     const ratio = devicePixelRatio || 1;

@@ -76,6 +76,9 @@ function ticks(low, high, most) {
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
 }
 
+/** 10⁻¹⁴ */
+const power = (exponent) => `10${[...signed(exponent, 0)].map((digit) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["−0123456789".indexOf(digit)]).join("")}`;
+
 /** What the pictures say, in words. */
 function findings(layer, i, answer) {
   const outside = layer.eigenvalues.filter(([re, im]) => Math.hypot(re, im) > 1).length;
@@ -87,7 +90,7 @@ function findings(layer, i, answer) {
   } else if (layer.flow.length > 1) {
     const tenth = layer.flow.findIndex((value) => value === null || value <= -1);
     const last = layer.flow.length - 1;
-    const end = layer.flow[last] === null ? "nothing at all" : `10^${signed(layer.flow[last], 1)} of it`;
+    const end = layer.flow[last] === null ? "nothing at all" : `${power(layer.flow[last])} of it`;
     told.push(
       tenth < 0
         ? `Of a gradient at the end, ${end} reaches the start, ${plural(last, "step")} back: never less than a tenth.`

@@ -107,11 +107,10 @@ export function showNext(activity, place) {
   if (came !== undefined && !rows.some((row) => row.token === came)) {
     rows.push({ token: came, p: 2 ** -activity.bits[place + 1], late: true });
   }
-  const longest = Math.max(...rows.map((row) => row.p));
   $("bars").replaceChildren(
     ...rows.map(({ token, p, late }) => {
       const bar = el("span", { className: "bar" }, el("i"));
-      bar.firstChild.style.width = `${(100 * p) / longest}%`;
+      bar.firstChild.style.width = `${100 * p}%`;
       const name = el("span", { className: "token", textContent: visible(token) });
       const row = el("li", { className: `${token === came ? "came" : ""} ${late ? "late" : ""}` }, name, bar);
       row.append(el("span", { className: "p", textContent: probability(p) }));
