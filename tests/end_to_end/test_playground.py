@@ -5,6 +5,7 @@ Screenshots are left in $SCREENSHOTS, or in pytest's own folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,7 +26,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from components.exporter.stage import Exporter
+from components.tasks import files
+from components.tasks.catalogue import EXAMPLE_TASKS
+from components.tasks.example_task import Spec
+from pipeline.config import ModelConfig
 from tests.components.exporter import exported
+from tests.components.tasks import example_data
 from tests.end_to_end.command_line import REPOSITORY
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -52,36 +59,42 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a server of two versions, in a process of its own, that asks for a key."""
-    base = tmp_path_factory.mktemp("playground")
-    for number, model in enumerate((exported.full(base), exported.all_options(base)), 1):
-        shutil.copytree(model.saved_model, base / "serving" / str(number))
-    line = ["serve", "--model", base / "serving", "--name", "tiny", "--port", "0", "--grpc-port", "0"]
-    with (base / "log").open("w") as log:
+@contextlib.contextmanager
+def serving(model: Path, name: str, *options: str) -> Iterator[str]:
+    """The address of a server in a process of its own."""
+    line = ["serve", "--model", model, "--name", name, "--port", "0", "--grpc-port", "0", *options]
+    with model.with_name("log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, REPOSITORY / "run_pipeline.py", *line, "--api-key", KEY],
+            [sys.executable, REPOSITORY / "run_pipeline.py", *line],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
-        assert server.stdout is not None
-        try:
-            said = ""
-            for said_now in server.stdout:
-                said += said_now
-                if said_now.startswith("ready"):
-                    break
-            found = re.search(r"http://[\d.]+:\d+", said)
-            assert found is not None, said + (base / "log").read_text()
-            assert "ready: version 2, 1" in said
-            yield found[0]
-        finally:
-            server.terminate()
-            server.wait(SECONDS)
-            server.stdout.close()
+    assert server.stdout is not None
+    try:
+        said = ""
+        while not said.endswith("\n") or "\nready" not in said:
+            said_now = server.stdout.readline()
+            assert said_now, said + model.with_name("log").read_text()  # it ended
+            said += said_now
+        found = re.search(r"http://[\d.]+:\d+", said)
+        assert found is not None, said
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
+        server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of two versions of a language model, served to who has the key."""
+    base = tmp_path_factory.mktemp("playground")
+    for number, model in enumerate((exported.full(base), exported.all_options(base)), 1):
+        shutil.copytree(model.saved_model, base / "serving" / str(number))
+    with serving(base / "serving", "tiny", "--api-key", KEY) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -330,3 +343,23 @@ def test_page_tells_what_was_refused(browser, address):
     page["#go"].click()
     page.until(lambda: page["#status"].text.startswith("Done"))
     assert not page["#notice"].is_displayed()
+
+
+def test_page_of_a_classifier_asks_its_signature(browser, tmp_path, screenshots):
+    graph, _ = example_data.write(tmp_path, "classification")
+    task = EXAMPLE_TASKS["classification"]
+    model = task.build_for(ModelConfig(task=task.task, units=5, layers=1), Spec.read(graph), seed=1)
+    files.save(model, tmp_path)
+    (tmp_path / "serving").mkdir()
+    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": tmp_path / "serving"}, tmp_path)
+    with serving(tmp_path / "serving", "verdicts") as address:
+        page = Page(browser, address)
+        page.see("#ask")
+        assert page["#signature"].text.strip() == "classify"
+        assert not page["#write"].is_displayed()
+        page["#inputs textarea"].send_keys("very up")
+        page["#ask button"].click()
+        answer = page.see("#answer dl").text
+        page.driver.save_screenshot(str(screenshots / "classifier.png"))
+        assert any(label in answer for label in example_data.LABELS)
+        assert page.logs() == []
