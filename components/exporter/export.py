@@ -16,12 +16,12 @@ from components.exporter.served_model import ServedModel
 from components.exporter.text import GraphTokenizer
 from components.exporter.warmup import write_warmup
 from components.tasks.example_task import ExampleModel, Spec
-from components.tasks.files import load
+from components.tasks.files import ARCHITECTURE, load
 from components.tasks.language_model import LanguageModel
 
 
 def export(name: str, output: Path, inputs: Mapping[str, Path]) -> None:
-    """Rebuilds the Keras model, traces the signatures and saves them; the vocabulary becomes an asset.
+    """Rebuilds the Keras model, traces the signatures and saves them; vocabulary and architecture become assets.
 
     Args:
         name: What the model is served as.
@@ -41,6 +41,7 @@ def export(name: str, output: Path, inputs: Mapping[str, Path]) -> None:
         raise TypeError(
             f"Exporter: a model must be of a known task. Received: {type(model).__name__} in {inputs['model']}."
         )
+    served.architecture = tf.saved_model.Asset(str(inputs["model"] / ARCHITECTURE))  # for who looks inside
     tf.saved_model.save(served, str(output), signatures=served.signatures())
     write_warmup(output, name, label)
     (output / FILE).write_text(model_card(gather(name, model, inputs, output)), encoding="utf-8")

@@ -58,6 +58,11 @@ class Signature:
         self.inputs: Mapping[str, Any] = function.structured_input_signature[1]
         self.outputs: Mapping[str, Any] = function.structured_outputs
 
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The variables that it reads, by name: `recurrent_0/…/recurrent_kernel:0` …."""
+        return {variable.name: variable for variable in self._function.variables}
+
     def __call__(self, **inputs: Any) -> Any:
         return self._function(**inputs)
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.served.engine import Text
 from components.served.request import TextRequest
 from components.server.core import Core
+from components.server.dynamics import dynamics_of
 from components.server.errors import RequestError, invalid
 from components.server.rest import version_number
 from components.server.sessions import Session
@@ -50,6 +51,14 @@ class Inspect(BaseModel):
     top: int = Field(5, ge=1, le=50, description="How many of the likeliest next tokens.")
 
 
+class Dynamics(BaseModel):
+    """A text, to see how far back from its end a gradient reaches."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+
+
 def router(core: Core) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["Texts"])
@@ -74,6 +83,14 @@ def router(core: Core) -> APIRouter:
         core.limits.check_text("text", len(body.text))
         with core.admitted(), _language_model(core, name, version_number(version)) as model:
             return JSONResponse(await core.in_thread(lambda: inspected(model, _utf8(body.text), body.top)))
+
+    @routes.post("/v1/models/{name}:dynamics")
+    @routes.post("/v1/models/{name}/versions/{version}:dynamics")
+    async def dynamics(body: Dynamics, name: str, version: str | None = None) -> JSONResponse:
+        """The eigenvalues of each layer's recurrent kernel, and the norm of a gradient back in time."""
+        core.limits.check_text("text", len(body.text))
+        with core.admitted(), _language_model(core, name, version_number(version)) as model:
+            return JSONResponse(await core.in_thread(lambda: dynamics_of(model, _utf8(body.text))))
 
     @routes.post("/v1/models/{name}/sessions", status_code=201)
     async def open_session(name: str) -> Any:

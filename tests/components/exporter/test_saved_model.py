@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from components.tasks.files import ARCHITECTURE
 from components.transform.tokenizers import load
 from tests.components.exporter.exported import UNITS
 from tests.testing import document_nats, forward, negative_log_likelihood, random_states, stream_of, to_numpy
@@ -93,6 +94,10 @@ def test_saved_model_works_in_a_process_without_the_project(client, full):
 
 def test_saved_model_vocabulary_is_an_asset(full):
     assert load(full.saved_model / "assets") == full.tokenizer
+
+
+def test_saved_model_architecture_is_an_asset(full):
+    assert (full.saved_model / "assets" / ARCHITECTURE).read_bytes() == (full.folder / ARCHITECTURE).read_bytes()
 
 
 def test_saved_model_graph_needs_no_xla_and_no_python(client, full):

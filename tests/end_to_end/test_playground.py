@@ -1,0 +1,365 @@
+"""The page in a real browser without a window: what is typed is written, and what the network does is shown.
+
+Screenshots are left in $SCREENSHOTS, or in pytest's own folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("selenium", reason="selenium, of the extra dev, is not installed")
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from components.exporter.stage import Exporter
+from components.tasks import files
+from components.tasks.catalogue import EXAMPLE_TASKS
+from components.tasks.example_task import Spec
+from pipeline.config import ModelConfig
+from tests.components.exporter import exported
+from tests.components.tasks import example_data
+from tests.end_to_end.command_line import REPOSITORY
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)",
+    ),
+]
+
+KEY = "open sesame"
+SECONDS = 60
+# No window, no sandbox for root in a container, and nothing of what a browser asks its maker for.
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+]
+
+
+@contextlib.contextmanager
+def serving(model: Path, name: str, *options: str) -> Iterator[str]:
+    """The address of a server in a process of its own."""
+    line = ["serve", "--model", model, "--name", name, "--port", "0", "--grpc-port", "0", *options]
+    with model.with_name("log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, REPOSITORY / "run_pipeline.py", *line],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert server.stdout is not None
+    try:
+        said = ""
+        while not said.endswith("\n") or "\nready" not in said:
+            said_now = server.stdout.readline()
+            assert said_now, said + model.with_name("log").read_text()  # it ended
+            said += said_now
+        found = re.search(r"http://[\d.]+:\d+", said)
+        assert found is not None, said
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
+        server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of two versions of a language model, served to who has the key."""
+    base = tmp_path_factory.mktemp("playground")
+    for number, model in enumerate((exported.full(base), exported.all_options(base)), 1):
+        shutil.copytree(model.saved_model, base / "serving" / str(number))
+    with serving(base / "serving", "tiny", "--api-key", KEY) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in [*FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+class Page:
+    """The page as somebody sees and uses it."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver = driver
+        driver.get(address)
+
+    def __getitem__(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[Any]:
+        return self.driver.find_elements("css selector", selector)
+
+    def until(self, condition: Any) -> Any:
+        return WebDriverWait(self.driver, SECONDS).until(lambda _: condition())
+
+    def see(self, selector: str) -> Any:
+        """Waits until it is shown."""
+        return self.until(lambda: next((found for found in self.all(selector) if found.is_displayed()), None))
+
+    def set(self, **controls: Any) -> None:
+        for name, value in controls.items():
+            self[f"#{name}"].clear()
+            self[f"#{name}"].send_keys(str(value))
+
+    def write(self, prompt: str, **controls: Any) -> None:
+        self.set(prompt=prompt, **controls)
+        self["#go"].click()
+        self.until(lambda: self["#status"].text.startswith("Done"))
+
+    def choose(self, name: str, value: str) -> None:
+        """Clicks one of a group of radio buttons, by its label."""
+        self[f"label:has([name={name}][value='{value}'])"].click()
+
+    def look(self, prompt: str) -> None:
+        self.set(prompt=prompt)
+        self["#look-at-prompt"].click()
+        self.until(lambda: len(self.all("#text [data-place]")) == len(prompt) + 1)
+
+    def logs(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, address: str) -> Iterator[Page]:
+    """The page with its key; whatever a test does, no error is on the console and nobody else was asked."""
+    page = Page(browser, address)
+    browser.execute_script(f"sessionStorage.setItem('api-key', '{KEY}')")
+    page.logs()
+    browser.get_log("performance")
+    browser.refresh()
+    page.see("#write")
+    yield page
+    assert page.logs() == []
+    asked = {url for url in urls(browser) if not url.startswith("data:")}
+    assert len(asked) > 5
+    assert [url for url in asked if not url.startswith(address + "/")] == []
+
+
+def urls(browser: webdriver.Chrome) -> Iterator[str]:
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            yield message["params"]["request"]["url"]
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_page_without_the_key_asks_for_it(browser, address):
+    page = Page(browser, address)
+    browser.execute_script("sessionStorage.clear()")
+    browser.refresh()
+    for key, title in (("wrong", "This server asks for a key"), (KEY, "That key was not right")):
+        page.until(lambda title=title: page["#key-title"].text == title and page["#key"].is_displayed())
+        page["#key"].send_keys(key, Keys.ENTER)
+    page.see("#write")
+    assert page["#model-name"].text == "tiny"
+    assert all("401" in message for message in page.logs())
+
+
+def test_page_writes_and_shows_what_the_network_does(page, screenshots):
+    page.write("ab", min_length=30, max_length=30, seed=5)
+    text = page[".written"].get_attribute("textContent")
+    assert text.startswith("ab")
+    assert len(text) == 32
+    assert page[".account"].text.startswith("seed 5 · 30 tokens · ")
+
+    page.see("#inside")
+    places = page.all("#text [data-place]")
+    assert len(places) == 33
+    assert len(page.all("#bars li")) >= 8
+    shares = [float("0" + bar.text) if bar.text.startswith(".") else float(bar.text) for bar in page.all("#bars .p")]
+    assert 0 < sum(shares) < 1.05
+    size = page.driver.execute_script("const c = document.getElementById('heat'); return [c.width, c.height]")
+    assert min(size) > 50
+    assert len(page.all(".eigenvalue")) == 2 * exported.UNITS
+    assert len(page.all("#flow polyline")) == 2
+    assert "NaN" not in page["body"].text
+    page.driver.save_screenshot(str(screenshots / "written.png"))
+
+
+def test_page_same_seed_writes_the_same_text(page):
+    texts = []
+    for seed in (5, 6, 5):
+        page.write("ab", min_length=30, max_length=30, seed=seed)
+        texts.append(page[".written"].get_attribute("textContent"))
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_page_control_enter_writes(page):
+    page.set(prompt="a", max_length=5)
+    page["#prompt"].send_keys(Keys.CONTROL, Keys.ENTER)
+    page.until(lambda: page["#status"].text.startswith("Done"))
+    assert re.match(r"seed \d+ · ", page[".account"].text)
+
+
+def test_page_stop_keeps_what_was_written(page):
+    page.set(prompt="ab", min_length=90_000, max_length=90_000)
+    page["#go"].click()
+    page.until(lambda: len(page[".fresh"].get_attribute("textContent")) > 100)
+    page["#stop"].click()
+    page.until(lambda: page["#status"].text.startswith("Stopped"))
+    assert 100 < len(page[".fresh"].get_attribute("textContent")) < 90_000
+    assert page[".account"].text.endswith("stopped")
+
+
+def test_page_arrow_keys_move_through_the_text(page):
+    page.look("ab\ncab")
+    page["#text"].send_keys(Keys.HOME)
+    assert page["#after"].text == "At the start comes"
+    at_start = page["#bars"].text
+    page["#text"].send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert page["#after"].text == "After ab comes"
+    assert page["#bars"].text != at_start
+    assert page["#bars .came .token"].text == "↵"
+    page["#text"].send_keys(Keys.END)
+    assert page["#text"].get_attribute("aria-activedescendant") == "place-6"
+    assert page.all("#bars .came") == []
+
+
+def test_page_picked_unit_colours_the_text(page, screenshots):
+    page.look("abcabc\nabc")
+    page["#heat"].click()
+    assert page["[name=colouring][value=unit]"].is_selected()
+    unit = page["#unit"].get_attribute("value")
+    coloured = [span.value_of_css_property("background-color") for span in page.all("#text [data-place]")]
+    assert len(set(coloured)) > 3
+    page["#heat"].send_keys(Keys.ARROW_DOWN)
+    assert page["#unit"].get_attribute("value") == str(int(unit) + 1)
+    assert coloured != [span.value_of_css_property("background-color") for span in page.all("#text [data-place]")]
+    Select(page["#follow"]).select_by_value("line breaks")
+    assert "follows “line breaks” most closely here" in page["#unit-here"].text
+    page.driver.save_screenshot(str(screenshots / "unit.png"))
+
+
+def test_page_other_version_sees_the_text_otherwise(page):
+    page.look("abc")
+    assert "version 2" in page["#seen-by"].text
+    before = page["#bars"].text
+    page.choose("version", "1")
+    page.until(lambda: "version 1" in page["#seen-by"].text)
+    assert page["#bars"].text != before
+
+
+def test_page_two_versions_write_side_by_side(page, screenshots):
+    Select(page["#compare"]).select_by_value("1")
+    page.write("ab", min_length=30, max_length=30)
+    texts = [written.get_attribute("textContent") for written in page.all(".written")]
+    seeds = [account.text.split(" · ")[0] for account in page.all(".account")]
+    assert [heading.text for heading in page.all(".column h3")] == ["Version 2", "Version 1"]
+    assert texts[0] != texts[1]
+    assert seeds[0] == seeds[1]
+    left, right = (column.rect for column in page.all(".column"))
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    page.driver.save_screenshot(str(screenshots / "compared.png"))
+
+
+def test_page_request_as_python_writes_the_same_text(page, address):
+    page.write('a"b', min_length=20, max_length=20)
+    page["#copy-curl"].click()
+    assert f"curl --no-buffer '{address}/v1/models/tiny/versions/2:generate'" in page["#snippet"].text
+    page["#copy-python"].click()
+    code = page["#snippet"].text
+    assert KEY not in code
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "API_KEY": KEY, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert done.stdout.removesuffix("\n") == page[".written"].get_attribute("textContent")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+def test_page_fits_its_window(page, screenshots, scheme, width):
+    command = page.driver.execute_cdp_cmd
+    command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    command("Emulation.setDeviceMetricsOverride", size)
+    try:
+        page.write("ab", min_length=200, max_length=200, seed=5)
+        page.see("#inside")
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+        paper = page["body"].value_of_css_property("background-color")
+        lightness = sum(map(int, re.findall(r"\d+", paper)[:3])) / 3
+        assert (lightness > 200) == (scheme == "light")
+        page.driver.get_screenshot_as_file(str(screenshots / f"{scheme}-{width}.png"))
+    finally:
+        command("Emulation.clearDeviceMetricsOverride", {})
+        command("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_page_tells_what_was_refused(browser, address):
+    page = Page(browser, address)
+    browser.execute_script(f"sessionStorage.setItem('api-key', '{KEY}')")
+    browser.refresh()
+    page.see("#write")
+    page.set(max_length=1_000_000)
+    page["#go"].click()
+    assert "max_length must be at most" in page.see("#notice").text
+    assert all("400" in message for message in page.logs())
+    page.set(max_length=5)
+    page["#go"].click()
+    page.until(lambda: page["#status"].text.startswith("Done"))
+    assert not page["#notice"].is_displayed()
+
+
+def test_page_of_a_classifier_asks_its_signature(browser, tmp_path, screenshots):
+    graph, _ = example_data.write(tmp_path, "classification")
+    task = EXAMPLE_TASKS["classification"]
+    model = task.build_for(ModelConfig(task=task.task, units=5, layers=1), Spec.read(graph), seed=1)
+    files.save(model, tmp_path)
+    (tmp_path / "serving").mkdir()
+    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": tmp_path / "serving"}, tmp_path)
+    with serving(tmp_path / "serving", "verdicts") as address:
+        page = Page(browser, address)
+        page.see("#ask")
+        assert page["#signature"].text.strip() == "classify"
+        assert not page["#write"].is_displayed()
+        page["#inputs textarea"].send_keys("very up")
+        page["#ask button"].click()
+        answer = page.see("#answer dl").text
+        page.driver.save_screenshot(str(screenshots / "classifier.png"))
+        assert any(label in answer for label in example_data.LABELS)
+        assert page.logs() == []
