@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from components.metrics.likelihood import metrics
 from components.served.engine import CAPACITY, Engine
@@ -49,7 +50,7 @@ def sample(
     seed = secrets.randbelow(2**31) if seed is None else seed
     steps = length * -(-num // CAPACITY)
     engine = Engine(ServedLanguageModel(model, compiled=steps >= _STEPS_WORTH_COMPILING))
-    controls = {"temperature": 0.0 if greedy else temperature, "top_k": top_k, "top_p": top_p}
+    controls: dict[str, Any] = {"temperature": 0.0 if greedy else temperature, "top_k": top_k, "top_p": top_p}
     texts = [engine.add(TextRequest(prompt, length, seed=seed + i, **controls)) for i in range(num)]
     if stream is not None:
         stream(prompt)

@@ -186,20 +186,21 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UsageError(f"serve: --port and --grpc-port must be in 0 … 65535 (0: a free one). Received: {ports}.")
     if arguments.keep < 1:
         raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
+    if arguments.api_key == "":
+        raise UsageError("serve: --api-key must not be empty. Leave it out to ask for none.")
     from components.served.folder import version_folder
 
     version_folder(arguments.model)  # is there one?
     try:
+        from components.server.limits import Limits
         from components.server.serve import Address, serve
     except ModuleNotFoundError as error:
         raise UsageError(f"serve: the package {error.name} must be installed: pip install -e '.[serve]'.") from error
     from pipeline import console
 
+    limits = Limits.parse(arguments.limit)
     address = Address(arguments.host, *ports)
-    try:
-        serve(arguments.model, arguments.name, address, console.say, arguments.api_key, keep=arguments.keep)
-    except OSError as error:
-        raise UsageError(f"serve: {arguments.host} and port {ports[0]} must be free ({error.strerror}).") from error
+    serve(arguments.model, arguments.name, address, console.say, arguments.api_key, limits, arguments.keep)
     return DONE
 
 
@@ -336,6 +337,9 @@ def _parser() -> _Parser:
         "--grpc-port", type=int, default=8500, metavar="N", help="of gRPC (default: 8500; 0: a free one)"
     )
     serve.add_argument("--api-key", metavar="KEY", help="clients must send it: Authorization: Bearer KEY")
+    serve.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=VALUE", help="of requests: docs/serving.md lists them"
+    )
     serve.add_argument("--keep", type=int, default=2, metavar="N", help="newest versions served at once (default: 2)")
 
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")

@@ -150,7 +150,7 @@ class ServedModel(tf.Module):
             return tf.repeat(tf.broadcast_to(value, [batch]), samples)
 
         seed = of_rows(seed) + tf.tile(tf.range(tf.cast(samples, tf.int64)), [batch])
-        controls = Controls(*map(of_rows, (temperature, top_k, top_p)), seed, of_rows(repetition_stop))
+        controls = Controls(of_rows(temperature), of_rows(top_k), of_rows(top_p), seed, of_rows(repetition_stop))
         ids = self._tokenizer.encode(prompt)
         token, states = self._read_prompt(ids)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
