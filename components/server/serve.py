@@ -169,7 +169,7 @@ def _taken(host: str, port: int, why: str) -> UsageError:
     )
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """A log line is a JSON object. Texts of requests are never among what is told."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -184,6 +184,6 @@ class _JsonLines(logging.Formatter):
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)  # warnings of libraries, too
     logging.getLogger("components.server").setLevel(logging.INFO)
