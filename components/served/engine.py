@@ -15,7 +15,7 @@ from components.served.request import TextRequest
 
 # Rows of a call of `write`, each a shape to compile, and how many steps a call takes: the more rows, the longer a step,
 # and a new text waits for the end of the call.
-_STEPS = {1: 64, 4: 32, 16: 16, 64: 16}
+_STEPS = {1: 64, 4: 32, 16: 32, 64: 32}
 CAPACITY = max(_STEPS)
 # Long prompts are read apart, in pieces of these lengths; so many tokens of them between two calls of `write`.
 _PIECES = (256, 64)

@@ -126,7 +126,7 @@ class Core:
         """Writes whole texts."""
         texts: list[Text | None] = [None] * len(requests)
         async with contextlib.aclosing(self.stream(version, requests, each_turn=False)) as pieces:
-            async for index, text, _ in pieces:
+            async for index, text, _, _ in pieces:
                 texts[index] = text
         return [text for text in texts if text is not None]
 
@@ -136,8 +136,8 @@ class Core:
         requests: Sequence[TextRequest],
         carry: Carry | None = None,
         each_turn: bool = True,
-    ) -> AsyncGenerator[tuple[int, Text, str], None]:
-        """Writes texts and yields what is new: which text, its account, and the piece; the last one of each is done.
+    ) -> AsyncGenerator[tuple[int, Text, str, bool], None]:
+        """Writes texts and yields what is new: which text, its account, the piece, and whether it is the last.
 
         Args:
             version: Of the model, that is in use until the last piece.
@@ -153,12 +153,14 @@ class Core:
             self.limits.check_text("prompt", len(request.prompt))
         assert version.writing is not None
         loop, deadline = asyncio.get_running_loop(), self._deadline()
-        news: asyncio.Queue[tuple[int, Text | None, str, Exception | None]] = asyncio.Queue()
+        news: asyncio.Queue[tuple[int, Text | None, str, bool, Exception | None]] = asyncio.Queue()
 
         def notifier(index: int) -> Callable[[Text | None, str, Exception | None], None]:
             def notify(text: Text | None, piece: str, error: Exception | None) -> None:
-                if each_turn or text is None or text.done:
-                    loop.call_soon_threadsafe(news.put_nowait, (index, text, piece, error))
+                # Read here, in the thread that writes: later it may be done with pieces still to come.
+                done = text is not None and text.done
+                if each_turn or text is None or done:
+                    loop.call_soon_threadsafe(news.put_nowait, (index, text, piece, done, error))
 
             return notify
 
@@ -167,12 +169,12 @@ class Core:
             jobs += [version.writing.submit(request, carry, notifier(i)) for i, request in enumerate(requests)]
             left = len(jobs)
             while left:
-                index, text, piece, error = await self._in_time(news.get(), deadline)
+                index, text, piece, done, error = await self._in_time(news.get(), deadline)
                 if error is not None:
                     raise error
                 assert text is not None
-                left -= text.done
-                yield index, text, piece
+                left -= done
+                yield index, text, piece, done
         finally:
             for job in jobs:
                 job.cancel()  # nothing, for a text that is done

@@ -133,7 +133,7 @@ def _requests(core: Core, body: Generate) -> list[TextRequest]:
 
 async def _pieces(
     core: Core, name: str, number: int | None, body: Generate, each_turn: bool
-) -> AsyncGenerator[tuple[LoadedVersion, int, Text, str], None]:
+) -> AsyncGenerator[tuple[LoadedVersion, int, Text, str, bool], None]:
     """The pieces of all texts of a request; a session's state is kept when its text is done."""
     requests = _requests(core, body)
     session: Session | None = None
@@ -150,10 +150,10 @@ async def _pieces(
         with _language_model(core, name, number) as model:
             before = None if session is None else session.carry
             async with contextlib.aclosing(core.stream(model, requests, before, each_turn)) as pieces:
-                async for index, text, piece in pieces:
-                    if text.done:
+                async for index, text, piece, done in pieces:
+                    if done:
                         carry = text.carry
-                    yield model, index, text, piece
+                    yield model, index, text, piece, done
     finally:
         if session is not None:
             core.sessions.give_back(session, carry)
@@ -162,9 +162,10 @@ async def _pieces(
 async def _generate(core: Core, name: str, number: int | None, body: Generate) -> dict[str, Any]:
     answers: dict[int, dict[str, Any]] = {}
     async with contextlib.aclosing(_pieces(core, name, number, body, each_turn=False)) as pieces:
-        async for model, index, text, piece in pieces:
-            version = model.number
-            answers[index] = {"text": text.request.prompt + piece, "continuation": piece, **_account(text)}
+        async for model, index, text, _, _ in pieces:
+            version, prompt = model.number, text.request.prompt
+            continuation = text.data[len(prompt.encode()) :].decode("utf-8", "replace")
+            answers[index] = {"text": prompt + continuation, "continuation": continuation, **_account(text)}
     return {"model": name, "version": str(version), "texts": [answers[index] for index in sorted(answers)]}
 
 
@@ -185,9 +186,9 @@ async def _events(core: Core, name: str, number: int | None, body: Generate) -> 
     try:
         with core.admitted():
             async with contextlib.aclosing(_pieces(core, name, number, body, each_turn=True)) as pieces:
-                async for model, index, text, piece in pieces:
+                async for model, index, text, piece, done in pieces:
                     event = _event("piece", {"index": index, "piece": piece}) if piece else ""
-                    if text.done:
+                    if done:
                         event += _event("done", {"index": index, "version": str(model.number), **_account(text)})
                     if event:
                         begun = True
