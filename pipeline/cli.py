@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from pipeline import model_commands
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.model_commands import add_model
+from pipeline.model_commands import folder
 
 # Heavy modules (and pydantic) are imported by the commands that need them: `--help` answers at once.
 
@@ -118,62 +118,6 @@ def _check_backend() -> None:
             f"The environment variable KERAS_BACKEND must be tensorflow or jax. Received: {backend!r}."
             f"{did_you_mean(backend, ('tensorflow', 'jax'))}"
         )
-
-
-def _serve(arguments: argparse.Namespace) -> int:
-    ports = (arguments.port, arguments.grpc_port)
-    if not all(0 <= port < 2**16 for port in ports):
-        raise UsageError(f"serve: --port and --grpc-port must be in 0 … 65535 (0: a free one). Received: {ports}.")
-    if arguments.keep < 1:
-        raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
-    from components.served.folder import version_folder
-
-    version_folder(arguments.model)  # is there one?
-    try:
-        from components.server.serve import Address, serve
-    except ModuleNotFoundError as error:
-        raise UsageError(f"serve: the package {error.name} must be installed: pip install -e '.[serve]'.") from error
-    from pipeline import console
-
-    address = Address(arguments.host, *ports)
-    try:
-        serve(arguments.model, arguments.name, address, console.say, arguments.api_key, keep=arguments.keep)
-    except OSError as error:
-        raise UsageError(f"serve: {arguments.host} and port {ports[0]} must be free ({error.strerror}).") from error
-    return DONE
-
-
-def _bulk(arguments: argparse.Namespace) -> int:
-    for name, least in (("workers", 1), ("batch_size", 1), ("longest", 1), ("seed", 0)):
-        value = getattr(arguments, name)
-        if value is not None and not least <= value < 2**63:
-            raise UsageError(f"bulk: --{name.replace('_', '-')} must be >= {least}. Received: {value}.")
-    options = {}
-    for text in arguments.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"bulk: --set must be NAME=VALUE. Received: {text!r}. Example: --set max_length=500")
-        options[name] = value
-    from components.native_logs import import_quietly
-    from pipeline import console
-
-    # Quietly: Beam's inference warns of a client of Google's that it does without.
-    summary = import_quietly("components.bulk_inferrer.bulk").infer(
-        model=arguments.model,
-        files=arguments.files,
-        output=arguments.output,
-        signature=arguments.signature,
-        format=arguments.format,
-        field=arguments.field,
-        key=arguments.key,
-        seed=arguments.seed,
-        options=options,
-        workers=arguments.workers,
-        batch_size=arguments.batch_size,
-        longest=arguments.longest,
-    )
-    console.show_bulk(summary, arguments.output, arguments.json)
-    return DONE if summary["answered"] or not summary["read"] else STAGE_FAILED
 
 
 def _runs(arguments: argparse.Namespace) -> int:
@@ -285,42 +229,14 @@ def _parser() -> _Parser:
 
     model_commands.add(command)
 
-    serve = command("serve", _serve, "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.")
-    add_model(serve)
-    serve.add_argument("--name", default="rnn", metavar="N", help="that clients know it by (default: rnn)")
-    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: 127.0.0.1, this machine only")
-    serve.add_argument("--port", type=int, default=8501, metavar="N", help="of HTTP (default: 8501; 0: a free one)")
-    serve.add_argument(
-        "--grpc-port", type=int, default=8500, metavar="N", help="of gRPC (default: 8500; 0: a free one)"
-    )
-    serve.add_argument("--api-key", metavar="KEY", help="clients must send it: Authorization: Bearer KEY")
-    serve.add_argument("--keep", type=int, default=2, metavar="N", help="newest versions served at once (default: 2)")
-
-    bulk = command("bulk", _bulk, "Answer every line of files with a pushed model; each record's answer is its own.")
-    add_model(bulk)
-    bulk.add_argument("--signature", default="serving_default", metavar="S", help="generate, score, classify, tag, …")
-    bulk.add_argument("--output", type=_folder, required=True, metavar="DIR", help="folder to make; must not exist yet")
-    bulk.add_argument(
-        "--format", choices=("jsonl", "tfrecord"), default="jsonl", help="of the answers (default: jsonl)"
-    )
-    bulk.add_argument("--field", metavar="F", help="lines are JSON objects, whose field F is the record")
-    bulk.add_argument("--key", metavar="F", help="field that names a record (default: FILE:LINE does)")
-    bulk.add_argument("--seed", type=int, metavar="S", help="same seed and key, same text (default: 0)")
-    bulk.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another input (repeatable)")
-    bulk.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    bulk.add_argument("--batch-size", type=int, default=128, metavar="N", help="records at a time (default: 128)")
-    bulk.add_argument("--longest", type=int, default=100_000, metavar="N", help="bytes of a record (default: 100000)")
-    bulk.add_argument("--json", action="store_true", help="print one JSON object")
-    bulk.add_argument("files", nargs="+", metavar="FILE", help="UTF-8; a line is a record")
-
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
-    runs.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: all of runs/*)")
+    runs.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: all of runs/*)")
     runs.add_argument("--json", action="store_true", help="print one JSON object")
 
     lab = command("lab", _lab, "Measure and draw the lecture's demonstrations of gradients on the real layer.")
     lab.add_argument("names", nargs="*", metavar="NAME", help="which ones, see --list (default: all short ones)")
     lab.add_argument("--list", action="store_true", help="list the demonstrations and do nothing else")
-    lab.add_argument("--output", type=_folder, default=Path("runs/lab"), metavar="DIR", help="default: runs/lab")
+    lab.add_argument("--output", type=folder, default=Path("runs/lab"), metavar="DIR", help="default: runs/lab")
     lab.add_argument("--seed", type=int, default=0, metavar="S", help="seed of everything drawn (default: 0)")
 
     command("stages", _stages, "List the stages: name, inputs → outputs, what each does.")
@@ -328,14 +244,8 @@ def _parser() -> _Parser:
     return parser
 
 
-def _folder(text: str) -> Path:
-    if not text:  # Path("") would be the current folder
-        raise argparse.ArgumentTypeError("must not be empty")
-    return Path(text)
-
-
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="quickstart", metavar="F", help="YAML file or recipe (default: quickstart)")
-    parser.add_argument("--root", type=_folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
+    parser.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")

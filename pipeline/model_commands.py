@@ -1,4 +1,4 @@
-"""The commands that use a pushed model: sample, score."""
+"""The commands that use a pushed model: sample, score, serve, bulk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.
 def add(command: AddCommand) -> None:
     """Adds the commands to the parser."""
     sample = command("sample", _sample, "Sample text from a pushed model.")
-    add_model(sample)
+    _add_model(sample)
     prompt = sample.add_mutually_exclusive_group()
     prompt.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
     prompt.add_argument("--prompt-file", metavar="FILE", help="the same, all of a UTF-8 file; - is standard input")
@@ -39,14 +39,52 @@ def add(command: AddCommand) -> None:
     sample.add_argument("--json", action="store_true", help="print one JSON object")
 
     score = command("score", _score, "Tell how well a pushed model predicts texts.")
-    add_model(score)
+    _add_model(score)
     files = "UTF-8 texts, a document each; - (default) is standard input"
     score.add_argument("files", nargs="*", default=["-"], metavar="FILE", help=files)
     score.add_argument("--verbose", action="store_true", help="tell what was expected, character by character")
     score.add_argument("--json", action="store_true", help="print one JSON object")
 
+    serve = command("serve", _serve, "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.")
+    _add_model(serve)
+    serve.add_argument("--name", default="rnn", metavar="N", help="that clients know it by (default: rnn)")
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: 127.0.0.1, this machine only")
+    serve.add_argument("--port", type=int, default=8501, metavar="N", help="of HTTP (default: 8501; 0: a free one)")
+    serve.add_argument(
+        "--grpc-port", type=int, default=8500, metavar="N", help="of gRPC (default: 8500; 0: a free one)"
+    )
+    serve.add_argument("--api-key", metavar="KEY", help="clients must send it: Authorization: Bearer KEY")
+    serve.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=VALUE", help="of requests: docs/serving.md lists them"
+    )
+    serve.add_argument("--keep", type=int, default=2, metavar="N", help="newest versions served at once (default: 2)")
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+    bulk = command("bulk", _bulk, "Answer every line of files with a pushed model; each record's answer is its own.")
+    _add_model(bulk)
+    bulk.add_argument("--signature", default="serving_default", metavar="S", help="generate, score, classify, tag, …")
+    bulk.add_argument("--output", type=folder, required=True, metavar="DIR", help="folder to make; must not exist yet")
+    bulk.add_argument(
+        "--format", choices=("jsonl", "tfrecord"), default="jsonl", help="of the answers (default: jsonl)"
+    )
+    bulk.add_argument("--field", metavar="F", help="lines are JSON objects, whose field F is the record")
+    bulk.add_argument("--key", metavar="F", help="field that names a record (default: FILE:LINE does)")
+    bulk.add_argument("--seed", type=int, metavar="S", help="same seed and key, same text (default: 0)")
+    bulk.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another input (repeatable)")
+    bulk.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    bulk.add_argument("--batch-size", type=int, default=128, metavar="N", help="records at a time (default: 128)")
+    bulk.add_argument("--longest", type=int, default=100_000, metavar="N", help="bytes of a record (default: 100000)")
+    bulk.add_argument("--json", action="store_true", help="print one JSON object")
+    bulk.add_argument("files", nargs="+", metavar="FILE", help="UTF-8; a line is a record")
+
+
+def folder(text: str) -> Path:
+    """The type of an option that names a folder."""
+    if not text:  # Path("") would be the current folder
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     text = "model folder (its newest version), or a version folder"
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)
 
@@ -133,6 +171,60 @@ def _score(arguments: argparse.Namespace) -> int:
         else:
             console.show_scores(arguments.files, scores, together, tokens)
     return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    ports = (arguments.port, arguments.grpc_port)
+    if not all(0 <= port < 2**16 for port in ports):
+        raise UsageError(f"serve: --port and --grpc-port must be in 0 … 65535 (0: a free one). Received: {ports}.")
+    if arguments.keep < 1:
+        raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
+    if arguments.api_key == "":
+        raise UsageError("serve: --api-key must not be empty. Leave it out to ask for none.")
+    from components.served.folder import version_folder
+
+    version_folder(arguments.model)  # is there one?
+    from components.server.limits import Limits
+    from components.server.serve import Address, serve
+    from pipeline import console
+
+    limits = Limits.parse(arguments.limit)
+    address = Address(arguments.host, *ports)
+    serve(arguments.model, arguments.name, address, console.say, arguments.api_key, limits, arguments.keep)
+    return 0
+
+
+def _bulk(arguments: argparse.Namespace) -> int:
+    for name, least in (("workers", 1), ("batch_size", 1), ("longest", 1), ("seed", 0)):
+        value = getattr(arguments, name)
+        if value is not None and not least <= value < 2**63:
+            raise UsageError(f"bulk: --{name.replace('_', '-')} must be >= {least}. Received: {value}.")
+    options = {}
+    for text in arguments.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"bulk: --set must be NAME=VALUE. Received: {text!r}. Example: --set max_length=500")
+        options[name] = value
+    from components.native_logs import import_quietly
+    from pipeline import console
+
+    # Quietly: Beam's inference warns of a client of Google's that it does without.
+    summary = import_quietly("components.bulk_inferrer.bulk").infer(
+        model=arguments.model,
+        files=arguments.files,
+        output=arguments.output,
+        signature=arguments.signature,
+        format=arguments.format,
+        field=arguments.field,
+        key=arguments.key,
+        seed=arguments.seed,
+        options=options,
+        workers=arguments.workers,
+        batch_size=arguments.batch_size,
+        longest=arguments.longest,
+    )
+    console.show_bulk(summary, arguments.output, arguments.json)
+    return 0 if summary["answered"] or not summary["read"] else 1
 
 
 def _read(file: str, what: str) -> str:

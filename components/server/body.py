@@ -1,11 +1,12 @@
-"""The body of a request as JSON, whatever it is."""
+"""The body of a request: JSON whatever its content type says, as other clients of TensorFlow Serving send it."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
 from components.server.errors import invalid
 
@@ -25,6 +26,29 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise invalid(f"Request body must be a JSON object. Received: {type(body).__name__}.")
     return body
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_as(kind: type[Body], request: Request) -> Body:
+    """The body of a request as one of our own kinds.
+
+    Raises:
+        RequestError: It is none.
+    """
+    try:
+        return kind.model_validate(await read_json(request))
+    except ValidationError as error:
+        # Not what was sent: it may be a prompt.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"])
+        raise invalid(f"{where}: {first['msg']}.") from error
+
+
+def describe(schema: dict[str, Any]) -> dict[str, Any]:
+    """For the OpenAPI document: the body is read by hand."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _where(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -13,15 +13,17 @@ import numpy as np
 from components.served.engine import Text
 from components.served.language import Arrays as Carry
 from components.served.request import TextRequest
-from components.server.errors import busy, invalid, too_late
+from components.server.errors import busy, invalid, too_late, unavailable
 from components.server.limits import Limits
 from components.server.sessions import Sessions
-from components.server.tensors import Arrays, check
+from components.server.tensors import Arrays
 from components.server.version import LoadedVersion
 from components.server.versions import Versions
 from components.server.writing import Job
 
 _Result = TypeVar("_Result")
+# Signatures that keep the states at each place of a text.
+_BY_PLACE = ("inspect", "read")
 # Other signatures than those that write: calls at once. TensorFlow uses all cores for each.
 _CALLS = 2
 
@@ -37,6 +39,7 @@ class Core:
         versions, limits: As given.
         sessions: The open ones.
         in_flight: Requests that are being answered.
+        is_ending: No further requests are taken.
     """
 
     def __init__(self, versions: Versions, limits: Limits) -> None:
@@ -44,6 +47,7 @@ class Core:
         self.limits = limits
         self.sessions = Sessions(limits.sessions, limits.session_seconds)
         self.in_flight = 0
+        self.is_ending = False
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
 
     @contextlib.contextmanager
@@ -51,8 +55,10 @@ class Core:
         """For as long as a request is answered.
 
         Raises:
-            RequestError: There are too many already.
+            RequestError: There are too many already, or the server is about to end.
         """
+        if self.is_ending:
+            raise unavailable("The server is about to end. Ask another one, or again in a moment.")
         if self.in_flight >= self.limits.concurrent:
             raise busy(f"{self.limits.concurrent} requests are being answered, as many as there may be. Try again.")
         self.in_flight += 1
@@ -64,15 +70,18 @@ class Core:
     async def predict(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
         """Calls a signature; texts are written together with those of other requests.
 
+        Args:
+            version: Of the model.
+            signature: Its name; "" for the default one.
+            inputs: Of the signature's types and shapes.
+
         Raises:
-            RequestError: The inputs do not fit, or ask for too much.
+            RequestError: The inputs do not fit each other, or ask for too much.
         """
-        specs, defaults = version.signature(signature).inputs, version.defaults(signature)
-        check(inputs, specs, frozenset(defaults))
-        self._check_size(inputs)
+        self._check_size(signature, inputs)
         if not version.writes(signature):
             return await self.in_thread(lambda: version.call(signature, inputs))
-        requests = _text_requests(defaults | inputs, self.limits)
+        requests = _text_requests(version.defaults(signature) | inputs, self.limits)
         texts = await self.write(version, requests)
         outputs = {
             "text": np.asarray([text.data for text in texts], object),
@@ -83,13 +92,19 @@ class Core:
         }
         return {name: outputs[name] for name in version.signature(signature).outputs}
 
-    def _check_size(self, inputs: Arrays) -> None:
+    def _check_size(self, signature: str, inputs: Arrays) -> None:
         for name, value in inputs.items():
-            if value.ndim:
-                self.limits.check_rows(len(value))
+            if not value.ndim:
+                if value.dtype.kind in "iu":
+                    self.limits.check_rows(int(value))  # the batch size of `initial_state`
+                continue
+            self.limits.check_rows(len(value))
+            longest = value.shape[1] if value.ndim > 1 else 1
             if value.dtype == object:
-                for text in value.ravel():
-                    self.limits.check_text(name, len(text))
+                longest = max(map(len, value.flat), default=0)
+            self.limits.check_text(name, longest)
+            if signature in _BY_PLACE:
+                self.limits.check_places(len(value) * longest)
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Runs what takes long elsewhere than in the loop that serves everybody."""
@@ -121,7 +136,7 @@ class Core:
         requests: Sequence[TextRequest],
         carry: Carry | None = None,
         each_turn: bool = True,
-    ) -> AsyncIterator[tuple[int, Text, str, bool]]:
+    ) -> AsyncGenerator[tuple[int, Text, str, bool], None]:
         """Writes texts and yields what is new: which text, its account, the piece, and whether it is the last.
 
         Args:

@@ -9,6 +9,7 @@ HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ABORTED: 409,
     grpc.StatusCode.OUT_OF_RANGE: 413,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.INTERNAL: 500,
@@ -42,6 +43,10 @@ def invalid(message: str) -> RequestError:
 
 def not_found(message: str) -> RequestError:
     return RequestError(grpc.StatusCode.NOT_FOUND, message)
+
+
+def conflict(message: str) -> RequestError:
+    return RequestError(grpc.StatusCode.ABORTED, message)
 
 
 def busy(message: str) -> RequestError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import grpc
-import numpy as np
+import tensorflow as tf
 from google.protobuf import any_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -21,7 +24,9 @@ from components.server.core import Core
 from components.server.errors import RequestError, invalid
 from components.server.metrics import Metrics
 from components.server.rest import signature_definitions
+from components.server.tensors import check_names, from_proto
 
+_LOG = logging.getLogger(__name__)
 _Request = TypeVar("_Request")
 
 
@@ -43,12 +48,17 @@ class _Service:
             code = error.code
             await context.abort(error.code, error.message)
             raise  # not reached: abort raises
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            _LOG.exception("request failed")
+            await context.abort(code, f"Internal error: {type(error).__name__}.")
+            raise
         finally:
             self._metrics.observe("gRPC", method, code.name, time.perf_counter() - start)
 
     def _check_key(self, context: Any) -> None:
-        import hmac
-
         if self._api_key is None:
             return
         sent = dict(context.invocation_metadata() or ()).get("authorization", "")
@@ -63,14 +73,20 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         async def answer() -> Any:
             spec = request.model_spec
             with self._core.admitted(), self._core.versions.use(spec.name, _version(spec)) as model:
-                inputs = {name: _array(name, value) for name, value in request.inputs.items()}
+                signature, most = model.signature(spec.signature_name), self._core.limits.body_bytes
+                names = _filtered(signature.outputs, request.output_filter)
+                check_names(request.inputs, signature.inputs, frozenset(model.defaults(spec.signature_name)))
+                inputs = {
+                    name: from_proto(name, value, signature.inputs[name], most)
+                    for name, value in request.inputs.items()
+                }
                 outputs = await self._core.predict(model, spec.signature_name, inputs)
                 response = predict_pb2.PredictResponse()
                 response.model_spec.name = spec.name
                 response.model_spec.version.value = model.number
                 response.model_spec.signature_name = spec.signature_name or "serving_default"
-                for name in _filtered(outputs, request.output_filter):
-                    response.outputs[name].CopyFrom(_proto(outputs[name]))
+                for name in names:
+                    response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
                 return response
 
         return await self._answer("Predict", context, answer)
@@ -134,22 +150,7 @@ def _version(spec: Any) -> int | None:
     return spec.version.value if spec.HasField("version") else None
 
 
-def _array(name: str, value: Any) -> np.ndarray:
-    import tensorflow as tf
-
-    try:
-        return tf.make_ndarray(value)
-    except (TypeError, ValueError) as error:
-        raise invalid(f"Input {name!r} must be a tensor of its type and shape ({error}).") from error
-
-
-def _proto(value: np.ndarray) -> Any:
-    import tensorflow as tf
-
-    return tf.make_tensor_proto(value)
-
-
-def _filtered(outputs: Any, names: Any) -> list[str]:
+def _filtered(outputs: Collection[str], names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in outputs:
             raise invalid(f"output tensor alias not found in signature: {name} Outputs: {', '.join(sorted(outputs))}.")

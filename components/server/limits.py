@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 from components.server.errors import invalid
+from pipeline.errors import UsageError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,9 +16,10 @@ class Limits:
 
     Attributes:
         body_bytes: Of a request; more is 413.
-        prompt_length: Characters of a prompt or text.
+        prompt_length: Characters of a prompt or text, or timesteps of what is read.
         max_length: Tokens to write in answer to one request, for each text.
         rows: Texts of one request.
+        places: Of all texts of a request together, where the states at each place are asked for.
         concurrent: Requests at once; more are 429.
         seconds: A request may take; more is 503.
         sessions: Open at once; more are 429.
@@ -26,10 +30,32 @@ class Limits:
     prompt_length: int = 100_000
     max_length: int = 100_000
     rows: int = 256
+    places: int = 10_000
     concurrent: int = 512
     seconds: float = 60.0
     sessions: int = 1000
     session_seconds: float = 600.0
+
+    @classmethod
+    def parse(cls, settings: Sequence[str]) -> Limits:
+        """Limits of which some are set, `NAME=VALUE` each.
+
+        Raises:
+            UsageError: There is no such limit, or it cannot be that.
+        """
+        values: dict[str, float] = {}
+        known = {field.name: int if field.type == "int" else float for field in dataclasses.fields(cls)}
+        for setting in settings:
+            name, _, text = setting.partition("=")
+            if name not in known:
+                raise UsageError(f"serve: --limit must name one of {', '.join(known)}.{did_you_mean(name, known)}")
+            try:
+                values[name] = known[name](text)
+            except ValueError:
+                values[name] = math.nan
+            if not 0 < values[name] < math.inf:
+                raise UsageError(f"serve: --limit {name} must be a number above 0. Received: {setting}.")
+        return cls(**values)  # type: ignore[arg-type]
 
     def check_rows(self, rows: int) -> None:
         if rows > self.rows:
@@ -37,7 +63,11 @@ class Limits:
 
     def check_text(self, name: str, length: int) -> None:
         if length > self.prompt_length:
-            raise invalid(f"{name} must have at most {self.prompt_length} characters. Received: {length}.")
+            raise invalid(f"{name} must be at most {self.prompt_length} long. Received: {length}.")
+
+    def check_places(self, places: int) -> None:
+        if places > self.places:
+            raise invalid(f"A request must ask for the states at {self.places} places at most. Received: {places}.")
 
     def check_max_length(self, value: int) -> None:
         if value > self.max_length:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from components.server.core import Core
 
@@ -54,9 +54,7 @@ class _State:
         yield GaugeMetricFamily("rnn_sessions", "Open sessions.", len(core.sessions))
         active = GaugeMetricFamily("rnn_texts_active", "Texts that are being written.", labels=["version"])
         waiting = GaugeMetricFamily("rnn_texts_waiting", "Texts that wait for their turn.", labels=["version"])
-        tokens = GaugeMetricFamily(
-            "rnn_tokens_written", "Tokens written since the version was loaded.", labels=["version"]
-        )
+        tokens = CounterMetricFamily("rnn_tokens_written", "Tokens of texts that are done.", labels=["version"])
         for version in core.versions.loaded:
             if version.writing is not None:
                 label = [str(version.number)]

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from components.server.body import read_json
+from components.server.body import describe, read_json
 from components.server.core import Core
 from components.server.errors import invalid
 from components.server.tensors import from_json, to_json
 from components.server.version import LoadedVersion
 
-_PREDICT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "signature_name": {"type": "string"},
-                        "instances": {"type": "array", "items": {}, "minItems": 1},
-                        "inputs": {},
-                    },
-                    "example": {"instances": [{"prompt": "ROMEO:"}]},
-                }
-            }
+_PREDICT_BODY = describe(
+    {
+        "type": "object",
+        "properties": {
+            "signature_name": {"type": "string"},
+            "instances": {"type": "array", "items": {}, "minItems": 1},
+            "inputs": {},
         },
+        "example": {"instances": [{"prompt": "ROMEO:"}]},
     }
-}
+)
+
+
+class Answer(Response):
+    """JSON in which numbers may be NaN and Infinity, as TensorFlow Serving writes them."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 def router(core: Core) -> APIRouter:
@@ -74,7 +76,7 @@ def router(core: Core) -> APIRouter:
 
     @routes.post("/v1/models/{name}:predict", openapi_extra=_PREDICT_BODY)
     @routes.post("/v1/models/{name}/versions/{version}:predict", openapi_extra=_PREDICT_BODY)
-    async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
+    async def predict(request: Request, name: str, version: str | None = None) -> Response:
         """Calls a signature, in row format (`instances`) or in column format (`inputs`)."""
         body = await read_json(request)
         signature = body.get("signature_name", "")
@@ -84,7 +86,10 @@ def router(core: Core) -> APIRouter:
             specs, optional = model.signature(signature).inputs, frozenset(model.defaults(signature))
             inputs, format = from_json(body, specs, optional)
             outputs = await core.predict(model, signature, inputs)
-        return JSONResponse(to_json(outputs, format))
+            if model.writes(signature):
+                return Answer(to_json(outputs, format))
+            # Numbers of each place of a text are many.
+            return await core.in_thread(lambda: Answer(to_json(outputs, format)))
 
     return routes
 

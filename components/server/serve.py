@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from components.native_logs import import_quietly
 from components.server.core import Core
 from components.server.limits import Limits
 from components.server.versions import Versions
+from pipeline.errors import UsageError
 
 _REFRESH_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+_LAST_SECONDS = 5  # for the last bytes of answers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Address:
     Attributes:
         host: Name or number.
         port: Of HTTP; 0 takes a free one.
-        grpc_port: Of gRPC; 0 takes a free one, None serves no gRPC.
+        grpc_port: Of gRPC; 0 takes a free one.
     """
 
     host: str = "127.0.0.1"
     port: int = 8501
-    grpc_port: int | None = 8500
+    grpc_port: int = 8500
 
 
 def serve(
@@ -61,7 +65,7 @@ def serve(
         grace: Seconds that requests in flight have when it ends.
 
     Raises:
-        OSError: The address is in use, or none of this machine.
+        UsageError: The address is in use, or none of this machine.
     """
     import_quietly("tensorflow")
     asyncio.run(_serve(model, name, address, say, api_key, limits, keep, grace))
@@ -90,7 +94,7 @@ async def _serve(
         app,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=int(grace),
+        timeout_graceful_shutdown=_LAST_SECONDS,
         lifespan="off",
         server_header=False,
     )
@@ -102,30 +106,35 @@ async def _serve(
 
     listening = _listen(address)
     port = listening.getsockname()[1]
-    grpc_server, grpc_port = None, None
-    if address.grpc_port is not None:
-        grpc_server = make_server(core, metrics, api_key)
-        grpc_port = grpc_server.add_insecure_port(f"{address.host}:{address.grpc_port}")
-        await grpc_server.start()
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    grpc_server = make_server(core, metrics, api_key)
+    try:
+        grpc_port = grpc_server.add_insecure_port(f"{host}:{address.grpc_port}")
+    except RuntimeError as error:
+        raise _taken(address.host, address.grpc_port, "in use") from error
+    await grpc_server.start()
     serving = asyncio.create_task(web.serve([listening]))
-    say(f"http://{address.host}:{port} and gRPC on {address.host}:{grpc_port}: loading {model} as {name!r} …")
+    say(f"http://{host}:{port} and gRPC on {host}:{grpc_port}: loading {model} as {name!r} …")
     # /healthz and /readyz answer while the first version is loaded.
     loading = loop.run_in_executor(None, core.versions.refresh)
-    await asyncio.wait([loading, asyncio.create_task(ending.wait())], return_when=asyncio.FIRST_COMPLETED)
+    ended = asyncio.ensure_future(ending.wait())
+    await asyncio.wait((loading, ended), return_when=asyncio.FIRST_COMPLETED)
     if not ending.is_set():
         loading.result()
         core.versions.watch(_REFRESH_SECONDS)
         say(f"ready: version {', '.join(str(version.number) for version in core.versions.loaded) or 'none'}")
-        await ending.wait()
+        await ended
 
     say("ending: no new requests; those in flight are answered")
-    app.state.draining = True
+    core.is_ending = True
+    stopping = asyncio.ensure_future(grpc_server.stop(grace))
+    # /readyz says so for as long as requests are answered.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            while core.in_flight:
+                await asyncio.sleep(_LOOK_SECONDS)
     web.should_exit = True
-    ended = [serving]
-    if grpc_server is not None:
-        ended.append(asyncio.ensure_future(grpc_server.stop(grace)))
-    await asyncio.gather(*ended)
-    await loading
+    await asyncio.gather(serving, stopping, loading)
     await loop.run_in_executor(None, core.versions.close)
     core.close()
 
@@ -143,25 +152,38 @@ def _listen(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # The protocol is named: asyncio switches Nagle's algorithm off only then, and an answer waits 40 ms with it.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((address.host, address.port))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address.host, address.port))
+        listening.listen()  # two sockets may be bound to a port, one may listen
+    except OSError as error:
+        listening.close()
+        raise _taken(address.host, address.port, error.strerror or str(error)) from error
     return listening
 
 
-class _JsonLines(logging.Formatter):
+def _taken(host: str, port: int, why: str) -> UsageError:
+    return UsageError(
+        f"serve: {host} must be an address of this machine, and port {port} free. Received: {why}. "
+        "Choose others with --host, --port and --grpc-port; 0 takes a free port."
+    )
+
+
+class JsonLines(logging.Formatter):
     """A log line is a JSON object. Texts of requests are never among what is told."""
 
     def format(self, record: logging.LogRecord) -> str:
         told = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
         told |= getattr(record, "told", {})
-        if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[0] is not None:
+            # What it was and where, not its message: that may quote a prompt.
+            where = "".join(traceback.format_tb(record.exc_info[2]))
+            told["exception"] = f"{record.exc_info[0].__name__}\n{where}"
         return json.dumps(told)
 
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    log = logging.getLogger("components.server")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    handler.setFormatter(JsonLines())
+    logging.getLogger().addHandler(handler)  # warnings of libraries, too
+    logging.getLogger("components.server").setLevel(logging.INFO)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from components.served.language import Arrays
-from components.server.errors import busy, invalid, not_found
+from components.server.errors import busy, conflict, not_found
 
 
 @dataclasses.dataclass
@@ -74,7 +74,7 @@ class Sessions:
         if session is None:
             raise not_found("The session is not known, or was closed because nobody used it.")
         if session.is_busy:
-            raise invalid("The session is answering another request: wait for that one.")
+            raise conflict("The session is answering another request: wait for that one.")
         session.is_busy = True
         return session
 

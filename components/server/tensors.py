@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from components.server.errors import invalid
 
 Format = Literal["row", "column"]
 Arrays = dict[str, np.ndarray]
+_DIMENSIONS = 32  # NumPy has 64
 _FIX = 'Send {"instances": […]} or {"inputs": …}.'
 
 
@@ -32,7 +33,8 @@ def from_json(body: Any, specs: Mapping[str, Any], optional: frozenset[str]) -> 
         RequestError: What was sent does not fit the signature.
     """
     if ("instances" in body) == ("inputs" in body):
-        raise invalid(f"Request body must have either instances or inputs. Received: {sorted(body)}. {_FIX}")
+        both = "both" if "inputs" in body else "neither"
+        raise invalid(f"Request body must have either instances or inputs. Received: {both}. {_FIX}")
     single = _single(specs, optional)
     if "inputs" in body:
         given = body["inputs"]
@@ -68,29 +70,48 @@ def _is_binary(value: Any) -> bool:
 
 
 def _arrays(given: Mapping[str, Any], specs: Mapping[str, Any], optional: frozenset[str]) -> Arrays:
-    return {name: array(name, value, specs[name]) for name, value in _known(given, specs, optional).items()}
+    check_names(given, specs, optional)
+    return {name: array(name, value, specs[name]) for name, value in given.items()}
 
 
-def _known(given: Mapping[str, Any], specs: Mapping[str, Any], optional: frozenset[str]) -> Mapping[str, Any]:
-    unknown, missing = sorted(set(given) - set(specs)), sorted(set(specs) - set(given) - optional)
-    if unknown or missing:
-        what = f"has no input {unknown[0]!r}" if unknown else f"needs the input {missing[0]!r}"
-        raise invalid(f"The signature {what}. Its inputs: {', '.join(sorted(specs))}.")
-    return given
-
-
-def check(inputs: Mapping[str, np.ndarray], specs: Mapping[str, Any], optional: frozenset[str]) -> None:
-    """Refuses arrays that are not those of a signature.
+def check_names(given: Collection[str], specs: Mapping[str, Any], optional: frozenset[str]) -> None:
+    """Refuses inputs that a signature has not, and asks for those that it needs.
 
     Raises:
-        RequestError: An input is unknown, missing, or of another type or shape.
+        RequestError: An input is unknown or missing.
     """
-    for name, value in _known(inputs, specs, optional).items():
-        spec = specs[name]
-        wanted = np.dtype(object) if spec.dtype.name == "string" else np.dtype(spec.dtype.as_numpy_dtype)
-        if value.dtype != wanted:
-            raise invalid(f"Input {name!r} must be {spec.dtype.name}. Received: {value.dtype}.")
-        _check_shape(name, value.shape, spec)
+    unknown, missing = sorted(set(given) - set(specs)), sorted(set(specs) - set(given) - optional)
+    if unknown or missing:
+        what = f"has no input {_short(unknown[0])}" if unknown else f"needs the input {missing[0]!r}"
+        raise invalid(f"The signature {what}. Its inputs: {', '.join(sorted(specs))}.")
+
+
+def from_proto(name: str, value: Any, spec: Any, most: int) -> np.ndarray:
+    """A TensorProto as an array of a signature's input.
+
+    Args:
+        most: Values that it may have: few bytes can say that one value is there a billion times.
+
+    Raises:
+        RequestError: Another type or shape, or values that do not fill the shape.
+    """
+    if value.dtype != spec.dtype.as_datatype_enum:
+        raise invalid(f"Input {name!r} must be {spec.dtype.name}. Received: DataType {value.dtype}.")
+    shape = [dimension.size for dimension in value.tensor_shape.dim]
+    if value.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise invalid(f"Input {name!r} must have a shape that is known.")
+    _check_shape(name, tuple(shape), spec)
+    if math.prod(shape) > most:
+        raise invalid(f"Input {name!r} must have at most {most} values. Received: {shape}.")
+    import tensorflow as tf
+
+    try:
+        # It fills up with the last value. Of no string it makes the wrong type.
+        if spec.dtype == tf.string and not value.string_val and math.prod(shape):
+            raise ValueError("no strings")
+        return tf.make_ndarray(value)
+    except (TypeError, ValueError) as error:
+        raise invalid(f"Input {name!r} must have as many values as its shape, {shape}.") from error
 
 
 def array(name: str, value: Any, spec: Any) -> np.ndarray:
@@ -100,11 +121,10 @@ def array(name: str, value: Any, spec: Any) -> np.ndarray:
         RequestError: A value of another type, out of range, or nested lists that are no array.
     """
     dtype = spec.dtype
-    shape = _shape(name, value)
+    shape = _shape(value)
+    _check_shape(name, shape, spec)
     flat: list[Any] = []
-    _flatten(value, len(shape), flat)
-    if len(flat) != math.prod(shape):
-        raise invalid("Nested lists must be as deep and as long as each other.")
+    _flatten(value, shape, flat)
     if dtype.name == "string":
         result = np.empty(len(flat), object)
         result[:] = [_bytes(name, item) for item in flat]
@@ -114,9 +134,7 @@ def array(name: str, value: Any, spec: Any) -> np.ndarray:
         result = np.asarray(flat, bool)
     else:
         result = _numbers(name, flat, np.dtype(dtype.as_numpy_dtype))
-    result = result.reshape(shape)
-    _check_shape(name, result.shape, spec)
-    return result
+    return result.reshape(shape)
 
 
 def _numbers(name: str, flat: list[Any], dtype: np.dtype) -> np.ndarray:
@@ -125,17 +143,19 @@ def _numbers(name: str, flat: list[Any], dtype: np.dtype) -> np.ndarray:
         if isinstance(item, bool) or not isinstance(item, kinds):
             raise invalid(f"Input {name!r} must be of {dtype}. Received: {_short(item)}.")
     try:
-        return np.asarray(flat, dtype)
-    except (OverflowError, ValueError) as error:
-        raise invalid(f"Input {name!r} must fit {dtype} ({error}).") from error
+        with np.errstate(over="raise"):
+            return np.asarray(flat, dtype)
+    except (OverflowError, FloatingPointError) as error:
+        raise invalid(f"Input {name!r} must fit {dtype}.") from error
 
 
 def _check_shape(name: str, shape: tuple[int, ...], spec: Any) -> None:
-    if not spec.shape.is_compatible_with(shape):
-        raise invalid(f"Input {name!r} must have the shape {spec.shape.as_list()}. Received: {list(shape)}.")
+    if len(shape) > _DIMENSIONS or not spec.shape.is_compatible_with(shape):
+        received = list(shape) if len(shape) <= _DIMENSIONS else f"{len(shape)} dimensions"
+        raise invalid(f"Input {name!r} must have the shape {spec.shape}. Received: {received}.")
 
 
-def _shape(name: str, value: Any) -> tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -145,16 +165,14 @@ def _shape(name: str, value: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _flatten(value: Any, depth: int, into: list[Any]) -> None:
-    if depth == 0:
-        if isinstance(value, list):
-            raise invalid("Nested lists must be as deep and as long as each other.")
+def _flatten(value: Any, shape: tuple[int, ...], into: list[Any]) -> None:
+    if isinstance(value, list) != bool(shape) or (shape and len(value) != shape[0]):
+        raise invalid("Nested lists must be as deep and as long as each other.")
+    if not shape:
         into.append(value)
         return
-    if not isinstance(value, list):
-        raise invalid("Nested lists must be as deep and as long as each other.")
     for item in value:
-        _flatten(item, depth - 1, into)
+        _flatten(item, shape[1:], into)
 
 
 def _bytes(name: str, value: Any) -> bytes:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.served.engine import Text
 from components.served.request import TextRequest
+from components.server.body import describe, read_as
 from components.server.core import Core
 from components.server.dynamics import dynamics_of
 from components.server.errors import RequestError, invalid
 from components.server.rest import version_number
 from components.server.sessions import Session
 from components.server.version import LoadedVersion
+
+_LOG = logging.getLogger(__name__)
 
 
 class Generate(BaseModel):
@@ -63,10 +67,11 @@ def router(core: Core) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["Texts"])
 
-    @routes.post("/v1/models/{name}:generate")
-    @routes.post("/v1/models/{name}/versions/{version}:generate")
-    async def generate(body: Generate, name: str, version: str | None = None) -> Response:
+    @routes.post("/v1/models/{name}:generate", openapi_extra=describe(Generate.model_json_schema()))
+    @routes.post("/v1/models/{name}/versions/{version}:generate", openapi_extra=describe(Generate.model_json_schema()))
+    async def generate(request: Request, name: str, version: str | None = None) -> Response:
         """Writes texts; with `stream`, piece by piece."""
+        body = await read_as(Generate, request)
         if not body.stream:
             with core.admitted():
                 return JSONResponse(await _generate(core, name, version_number(version), body))
@@ -76,11 +81,12 @@ def router(core: Core) -> APIRouter:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(_chain(first, events), media_type="text/event-stream", headers=headers)
 
-    @routes.post("/v1/models/{name}:inspect")
-    @routes.post("/v1/models/{name}/versions/{version}:inspect")
-    async def inspect(body: Inspect, name: str, version: str | None = None) -> JSONResponse:
+    @routes.post("/v1/models/{name}:inspect", openapi_extra=describe(Inspect.model_json_schema()))
+    @routes.post("/v1/models/{name}/versions/{version}:inspect", openapi_extra=describe(Inspect.model_json_schema()))
+    async def inspect(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """The likeliest next tokens and the hidden state, before the first token of a text and after each."""
-        core.limits.check_text("text", len(body.text))
+        body = await read_as(Inspect, request)
+        core.limits.check_places(len(body.text))
         with core.admitted(), _language_model(core, name, version_number(version)) as model:
             return JSONResponse(await core.in_thread(lambda: inspected(model, _utf8(body.text), body.top)))
 
@@ -95,7 +101,7 @@ def router(core: Core) -> APIRouter:
     @routes.post("/v1/models/{name}/sessions", status_code=201)
     async def open_session(name: str) -> Any:
         """Opens a session: its texts go on from each other, the state stays here."""
-        with _language_model(core, name, None) as model:
+        with core.admitted(), _language_model(core, name, None) as model:
             session = core.sessions.open(model.number)
             return {
                 "session": session.id,
@@ -106,6 +112,7 @@ def router(core: Core) -> APIRouter:
     @routes.delete("/v1/models/{name}/sessions/{session}", status_code=204)
     async def close_session(name: str, session: str) -> None:
         """Closes a session."""
+        core.versions.statuses(name)  # is there such a model?
         core.sessions.close(session)
 
     return routes
@@ -143,7 +150,7 @@ def _requests(core: Core, body: Generate) -> list[TextRequest]:
 
 async def _pieces(
     core: Core, name: str, number: int | None, body: Generate, each_turn: bool
-) -> AsyncIterator[tuple[LoadedVersion, int, Text, str, bool]]:
+) -> AsyncGenerator[tuple[LoadedVersion, int, Text, str, bool], None]:
     """The pieces of all texts of a request; a session's state is kept when its text is done."""
     requests = _requests(core, body)
     session: Session | None = None
@@ -172,9 +179,10 @@ async def _pieces(
 async def _generate(core: Core, name: str, number: int | None, body: Generate) -> dict[str, Any]:
     answers: dict[int, dict[str, Any]] = {}
     async with contextlib.aclosing(_pieces(core, name, number, body, each_turn=False)) as pieces:
-        async for model, index, text, piece, _ in pieces:
-            version = model.number
-            answers[index] = {"text": text.request.prompt + piece, "continuation": piece, **_account(text)}
+        async for model, index, text, _, _ in pieces:
+            version, prompt = model.number, text.request.prompt
+            continuation = text.data[len(prompt.encode()) :].decode("utf-8", "replace")
+            answers[index] = {"text": prompt + continuation, "continuation": continuation, **_account(text)}
     return {"model": name, "version": str(version), "texts": [answers[index] for index in sorted(answers)]}
 
 
@@ -189,7 +197,7 @@ def _account(text: Text) -> dict[str, Any]:
     }
 
 
-async def _events(core: Core, name: str, number: int | None, body: Generate) -> AsyncIterator[str]:
+async def _events(core: Core, name: str, number: int | None, body: Generate) -> AsyncGenerator[str, None]:
     """Server-sent events: `piece` with what is new of a text, `done` with its account, `error`."""
     begun = False
     try:
@@ -206,14 +214,19 @@ async def _events(core: Core, name: str, number: int | None, body: Generate) -> 
         if not begun:
             raise
         yield _event("error", {"error": error.message})
+    except Exception as error:
+        if not begun:
+            raise
+        _LOG.exception("a stream failed")
+        yield _event("error", {"error": f"Internal error: {type(error).__name__}."})
 
 
 def _event(name: str, data: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _chain(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    async with contextlib.aclosing(rest):  # type: ignore[type-var]
+async def _chain(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    async with contextlib.aclosing(rest):
         yield first
         async for event in rest:
             yield event

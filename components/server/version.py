@@ -12,7 +12,7 @@ import numpy as np
 from components.served.folder import Signature, load_signatures
 from components.served.language import ServedLanguageModel
 from components.server.errors import invalid
-from components.server.tensors import Arrays, check
+from components.server.tensors import Arrays
 from components.server.writing import WritingThread
 
 # Signatures whose texts the writing thread writes, and their inputs that are fields of a `TextRequest`, too.
@@ -74,22 +74,23 @@ class LoadedVersion:
         return self.writing is not None and (name or "serving_default") in WRITING
 
     def call(self, name: str, inputs: Arrays) -> Arrays:
-        """Calls a signature.
+        """Calls a signature with inputs of its types and shapes.
 
         Raises:
-            RequestError: The inputs do not fit.
+            RequestError: The inputs do not fit each other, or the graph refuses their values.
         """
         import tensorflow as tf
 
         signature = self.signature(name)
-        defaults = self.defaults(name)
-        check(inputs, signature.inputs, frozenset(defaults))
-        given = {key: tf.constant(value, signature.inputs[key].dtype) for key, value in (defaults | inputs).items()}
+        given = {
+            key: tf.constant(value, signature.inputs[key].dtype)
+            for key, value in (self.defaults(name) | inputs).items()
+        }
         try:
             outputs = signature(**given)
-        except tf.errors.OpError as error:
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
             # What the graph refuses is the request's fault: a class that is not known, shapes that do not fit.
-            raise invalid(str(error.message).split("\n")[0]) from error
+            raise invalid(_told(error.message)) from error
         return {key: np.asarray(value.numpy()) for key, value in outputs.items()}
 
     def acquire(self) -> None:
@@ -109,6 +110,13 @@ class LoadedVersion:
             self._idle.wait_for(lambda: self._uses == 0)
         if self.writing is not None:
             self.writing.close()
+
+
+def _told(message: str) -> str:
+    """What a graph says of its inputs, without where in the graph that was."""
+    lines = [line for line in message.split("\n") if not line.startswith(("Graph execution error", "Detected at"))]
+    said = " ".join(line.strip() for line in lines if line.strip() and not line.startswith(("\t [[", "  File")))
+    return said.partition(" [[{{node")[0][:500] or "The model refuses these inputs."
 
 
 def _defaults(definition: Any) -> Arrays:

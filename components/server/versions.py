@@ -33,7 +33,7 @@ class VersionStatus:
 class Versions:
     """The newest versions of a model, kept up to date.
 
-    A version that cannot be loaded takes no other's place: those that are served stay.
+    A version that cannot be loaded takes no other's place: an older one is served in its stead.
 
     Args:
         name: Of the model.
@@ -59,15 +59,15 @@ class Versions:
     def refresh(self) -> None:
         """Loads what is new and unloads what is old or gone."""
         found = self._find()
-        wanted = sorted(found)[-self._keep :]
-        for number in list(self._statuses):
-            if number not in found and number not in self._loaded:
-                del self._statuses[number]  # a folder of that name may come again
-        for number in reversed(wanted):
-            if number not in self._statuses:
-                self._add(number, found[number])
+        with self._lock:
+            for number in list(self._statuses):
+                if number not in found and number not in self._loaded:
+                    del self._statuses[number]  # a folder of that name may come again
+        good: list[int] = []
+        for number in sorted(found, reverse=True):
+            if len(good) < self._keep and (number in self._loaded or self._add(number, found[number])):
+                good.append(number)
         # Only now: between an old version and a new one there is always one to answer.
-        good = sorted(number for number in self._loaded if number in found)[-self._keep :]
         if good or not found:
             for number in [number for number in self._loaded if number not in good]:
                 self._remove(number)
@@ -150,7 +150,10 @@ class Versions:
             if path.name.isdecimal() and (path / "saved_model.pb").is_file()
         }
 
-    def _add(self, number: int, folder: Path) -> None:
+    def _add(self, number: int, folder: Path) -> bool:
+        """Whether it could be loaded; what could not is not tried again."""
+        if number in self._statuses and self._statuses[number].error:
+            return False
         self._set(VersionStatus(number, "LOADING"))
         try:
             version = self._load(number, folder)
@@ -158,11 +161,12 @@ class Versions:
             # Whatever is wrong with it: the others go on, and its status says why.
             _LOG.error("version %s could not be loaded: %s", number, error)
             self._set(VersionStatus(number, "END", f"{type(error).__name__}: {error}"))
-            return
+            return False
         with self._lock:
             self._loaded[number] = version
             self._statuses[number] = VersionStatus(number, "AVAILABLE")
         _LOG.info("version %s is loaded", number)
+        return True
 
     def _remove(self, number: int) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from components.served.engine import Engine, Text
 from components.served.language import Arrays, ServedLanguageModel
 from components.served.request import TextRequest
+
+_LOG = logging.getLogger(__name__)
 
 # What a request is told after each turn that went on with its text: the text, what is new of it, and what went wrong.
 Notify = Callable[[Text | None, str, Exception | None], None]
@@ -83,6 +86,7 @@ class WritingThread:
             try:
                 went_on = {id(text) for text in self._engine.turn()}
             except Exception as error:
+                _LOG.exception("texts could not be written")
                 # Whoever waits is told; the next texts begin with a new engine's empty rows.
                 for job in self._jobs:
                     job.notify(None, "", error)
