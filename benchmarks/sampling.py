@@ -37,6 +37,7 @@ def export(size: Size, folder: Path) -> None:
     from components.tasks import files
     from components.tasks.language_model import LanguageModel
     from components.transform.tokenizers import IDENTITY, CharTokenizer
+    from pipeline.config import PipelineConfig
 
     model = LanguageModel(VOCABULARY, size.units, size.layers)
     model.set_weights(_weights(size))
@@ -45,7 +46,8 @@ def export(size: Size, folder: Path) -> None:
     tokenizer.save(folder)
     output = folder / "exported_model"
     output.mkdir()
-    Exporter().run({"model": folder, "transform_graph": folder}, {"exported_model": output}, folder)
+    inputs = {"model": folder, "transform_graph": folder}
+    Exporter(PipelineConfig(name="rnn")).run(inputs, {"exported_model": output}, folder)
 
 
 def _weights(size: Size) -> list[np.ndarray]:
