@@ -89,43 +89,43 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help=text)
 
 
+@ending_at_interrupt()
 def _sample(arguments: argparse.Namespace) -> int:
     _check_sampling(arguments)
     prompt = arguments.prompt
     if arguments.prompt_file is not None:
         prompt = _read(arguments.prompt_file, "sample: --prompt-file")
     corpus = {file: _read(file, "sample: --corpus") for file in arguments.corpus or ()}
-    with ending_at_interrupt():
-        from components.sampler import sample
-        from pipeline import console
+    from components.sampler import sample
+    from pipeline import console
 
-        written = sample(
-            model=arguments.model,
-            prompt=prompt,
-            length=arguments.length,
-            min_length=arguments.min_length,
-            temperature=arguments.temperature,
-            top_k=arguments.top_k,
-            top_p=arguments.top_p,
-            greedy=arguments.greedy,
-            repetition_stop=arguments.repetition_stop,
-            seed=arguments.seed,
-            num=arguments.num,
-            stream=console.TextStream() if arguments.stream else None,
-        )
-        if arguments.stream:
-            console.say()
-        elif not arguments.json:
-            console.show_texts(written)
-        copies = None
-        if arguments.stats:
-            from components.served.novelty import copies_of
+    written = sample(
+        model=arguments.model,
+        prompt=prompt,
+        length=arguments.length,
+        min_length=arguments.min_length,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        greedy=arguments.greedy,
+        repetition_stop=arguments.repetition_stop,
+        seed=arguments.seed,
+        num=arguments.num,
+        stream=console.TextStream() if arguments.stream else None,
+    )
+    if arguments.stream:
+        console.say()
+    elif not arguments.json:
+        console.show_texts(written)
+    copies = None
+    if arguments.stats:
+        from components.served.novelty import copies_of
 
-            copies = copies_of(arguments.model, corpus, [text.continuation for text in written.samples])
-        if arguments.json:
-            console.show_samples_json(written, copies)
-        elif arguments.stats:
-            console.show_statistics(written, copies)
+        copies = copies_of(arguments.model, corpus, [text.continuation for text in written.samples])
+    if arguments.json:
+        console.show_samples_json(written, copies)
+    elif arguments.stats:
+        console.show_statistics(written, copies)
     return 0
 
 
@@ -154,22 +154,22 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
             raise UsageError(f"sample: --{name.replace('_', '-')} must {rule}. Received: {getattr(arguments, name)}.")
 
 
+@ending_at_interrupt()
 def _score(arguments: argparse.Namespace) -> int:
     if arguments.files.count("-") > 1:
         raise UsageError("score: FILE must be standard input (-) once. Received: - several times.")
     texts = [_read(file, "score: FILE") for file in arguments.files]
-    with ending_at_interrupt():
-        from components.scorer import Scorer, total
-        from pipeline import console
+    from components.scorer import Scorer, total
+    from pipeline import console
 
-        scorer = Scorer(arguments.model)
-        scores = [scorer.score(text) for text in texts]
-        together = total(scores, texts)
-        tokens = [scorer.tokens(text) for text in texts] if arguments.verbose else []
-        if arguments.json:
-            console.show_scores_json(arguments.files, scores, together, tokens)
-        else:
-            console.show_scores(arguments.files, scores, together, tokens)
+    scorer = Scorer(arguments.model)
+    scores = [scorer.score(text) for text in texts]
+    together = total(scores, texts)
+    tokens = [scorer.tokens(text) for text in texts] if arguments.verbose else []
+    if arguments.json:
+        console.show_scores_json(arguments.files, scores, together, tokens)
+    else:
+        console.show_scores(arguments.files, scores, together, tokens)
     return 0
 
 

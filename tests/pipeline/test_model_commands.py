@@ -306,7 +306,9 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of run_pipeline.py, with pipes; its output is not buffered here."""
     line = [sys.executable, str(SOURCE_ROOT / "run_pipeline.py"), *map(str, arguments)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(line, cwd=SOURCE_ROOT, bufsize=0, **pipes) as process:
+    # Libraries that are imported here set it, to another value than the command would.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    with subprocess.Popen(line, cwd=SOURCE_ROOT, env=environment, bufsize=0, **pipes) as process:
         try:
             yield process
         finally:

@@ -37,7 +37,7 @@ def test_longest_copy_equals_trying_all_spans(letters):
 
 
 def test_longest_copy_names_source_and_line_of_the_first_place():
-    corpus = Corpus({"one": "to be\nor not", "two": "is\n\nthe question, the question"}, CHARACTERS)
+    corpus = Corpus({"one": "to be\nor not", "two": "is\n\nthe question; the"}, CHARACTERS)
 
     copied = corpus.longest_copy("what is the question")
 
