@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -67,6 +68,8 @@ def serve(
     Raises:
         UsageError: The address is in use, or none of this machine.
     """
+    # The log is JSON lines: TensorFlow's native code would write its own between them.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import_quietly("tensorflow")
     asyncio.run(_serve(model, name, address, say, api_key, limits, keep, grace))
 
@@ -186,4 +189,7 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)  # warnings of libraries, too
+    tensorflow = logging.getLogger("tensorflow")
+    tensorflow.handlers.clear()
+    tensorflow.setLevel(logging.ERROR)  # each version that is loaded compiles anew, of which it warns
     logging.getLogger("components.server").setLevel(logging.INFO)

@@ -215,19 +215,13 @@ def test_limits_have_their_codes(server):
     with beside(server, Limits(seconds=0.2, max_length=10**6, concurrent=1)) as limited:
         stubs = Stubs(limited)
         with stubs.channel:
-            long = predict_request(prompt=prompts("he"), max_length=([10**6], tf.int32), temperature=([50], tf.float32))
-            assert refused(stubs.predict, endless(long))[0] == CODE.DEADLINE_EXCEEDED
+            lengths = dict.fromkeys(("max_length", "min_length"), ([10**6], tf.int32))
+            long = predict_request("sample", prompt=prompts("he"), **lengths)
+            assert refused(stubs.predict, long)[0] == CODE.DEADLINE_EXCEEDED
             limited.core.in_flight += 1
             assert refused(stubs.predict, long)[0] == CODE.RESOURCE_EXHAUSTED
             limited.core.is_ending = True
             assert refused(stubs.predict, long)[0] == CODE.UNAVAILABLE
-
-
-def endless(request):
-    """With so many rows that not all end early."""
-    request.inputs["prompt"].CopyFrom(tf.make_tensor_proto([b""] * 200))
-    request.inputs["seed"].CopyFrom(tf.make_tensor_proto(list(range(200)), tf.int64))
-    return request
 
 
 def test_client_that_cancels_frees_its_rows(server, stubs):

@@ -43,6 +43,7 @@ def test_pieces_of_a_stream_join_to_the_whole_text(server):
 
     events = server.events(":generate", body | {"stream": True})
 
+    assert {name for name, _ in events} == {"piece", "done"}, events[-1]
     for index, text in enumerate(whole):
         mine = [(name, data) for name, data in events if data["index"] == index]
         pieces = [data["piece"] for name, data in mine if name == "piece"]
