@@ -15,8 +15,8 @@ EXIT_CODE = 130  # what a shell reports for SIGINT
 def ending_at_interrupt() -> Iterator[None]:
     """Within, Ctrl-C ends the process: for commands that have nothing to clean up.
 
-    A KeyboardInterrupt would wait for the end of a call of native code, which may take minutes; one between two blocks of
-    standard input would wait for the next of them; and one while libraries are imported may be taken for a failure of
+    A KeyboardInterrupt waits for the end of a call of native code, which may take minutes; one between two blocks of
+    standard input waits for the next of them; and one while libraries are imported may be taken for a failure of
     theirs. So another thread waits for the signal.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in the background of a script
