@@ -5,8 +5,6 @@ Screenshots are left in $SCREENSHOTS, or in pytest's own folder.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
 import shutil
@@ -14,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,9 +19,8 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("selenium", reason="selenium, of the extra dev, is not installed")
 
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
 from components.exporter.stage import Exporter
 from components.tasks import files
@@ -33,7 +29,7 @@ from components.tasks.example_task import Spec
 from pipeline.config import ModelConfig
 from tests.components.exporter import exported
 from tests.components.tasks import example_data
-from tests.end_to_end.command_line import REPOSITORY
+from tests.end_to_end.browser import Page, serving, start, urls
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -45,46 +41,6 @@ pytestmark = [
 ]
 
 KEY = "open sesame"
-SECONDS = 60
-# No window, no sandbox for root in a container, and nothing of what a browser asks its maker for.
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
-]
-
-
-@contextlib.contextmanager
-def serving(model: Path, name: str, *options: str) -> Iterator[str]:
-    """The address of a server in a process of its own."""
-    line = ["serve", "--model", model, "--name", name, "--port", "0", "--grpc-port", "0", *options]
-    with model.with_name("log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, REPOSITORY / "run_pipeline.py", *line],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert server.stdout is not None
-    try:
-        said = ""
-        while not said.endswith("\n") or "\nready" not in said:
-            said_now = server.stdout.readline()
-            assert said_now, said + model.with_name("log").read_text()  # it ended
-            said += said_now
-        found = re.search(r"http://[\d.]+:\d+", said)
-        assert found is not None, said
-        yield found[0]
-    finally:
-        server.terminate()
-        server.wait(SECONDS)
-        server.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -99,82 +55,33 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in [*FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver = start(CHROMIUM, DRIVER, tmp_path_factory.mktemp("profile"))
     try:
         yield driver
     finally:
         driver.quit()
 
 
-class Page:
-    """The page as somebody sees and uses it."""
-
-    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
-        self.driver = driver
-        driver.get(address)
-
-    def __getitem__(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements("css selector", selector)
-
-    def until(self, condition: Any) -> Any:
-        return WebDriverWait(self.driver, SECONDS).until(lambda _: condition())
-
-    def see(self, selector: str) -> Any:
-        """Waits until it is shown."""
-        return self.until(lambda: next((found for found in self.all(selector) if found.is_displayed()), None))
-
-    def set(self, **controls: Any) -> None:
-        for name, value in controls.items():
-            self[f"#{name}"].clear()
-            self[f"#{name}"].send_keys(str(value))
-
-    def write(self, prompt: str, **controls: Any) -> None:
-        self.set(prompt=prompt, **controls)
-        self["#go"].click()
-        self.until(lambda: self["#status"].text.startswith("Done"))
-
-    def choose(self, name: str, value: str) -> None:
-        """Clicks one of a group of radio buttons, by its label."""
-        self[f"label:has([name={name}][value='{value}'])"].click()
-
-    def look(self, prompt: str) -> None:
-        self.set(prompt=prompt)
-        self["#look-at-prompt"].click()
-        self.until(lambda: len(self.all("#text [data-place]")) == len(prompt) + 1)
-
-    def logs(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+def page_with_key(browser: webdriver.Chrome, address: str) -> Page:
+    # A picture, which asks for nothing: the key is there before the page's first request.
+    page = Page(browser, f"{address}/icon.svg")
+    browser.execute_script(f"sessionStorage.setItem('api-key', '{KEY}')")
+    page.logs()
+    browser.get_log("performance")
+    browser.get(address)
+    page.see("#write")
+    return page
 
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, address: str) -> Iterator[Page]:
     """The page with its key; whatever a test does, no error is on the console and nobody else was asked."""
-    page = Page(browser, address)
-    browser.execute_script(f"sessionStorage.setItem('api-key', '{KEY}')")
-    page.logs()
-    browser.get_log("performance")
-    browser.refresh()
-    page.see("#write")
+    page = page_with_key(browser, address)
     yield page
     assert page.logs() == []
     asked = {url for url in urls(browser) if not url.startswith("data:")}
     assert len(asked) > 5
     assert [url for url in asked if not url.startswith(address + "/")] == []
-
-
-def urls(browser: webdriver.Chrome) -> Iterator[str]:
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            yield message["params"]["request"]["url"]
 
 
 @pytest.fixture(scope="module")
@@ -331,10 +238,7 @@ def test_page_fits_its_window(page, screenshots, scheme, width):
 
 
 def test_page_tells_what_was_refused(browser, address):
-    page = Page(browser, address)
-    browser.execute_script(f"sessionStorage.setItem('api-key', '{KEY}')")
-    browser.refresh()
-    page.see("#write")
+    page = page_with_key(browser, address)
     page.set(max_length=1_000_000)
     page["#go"].click()
     assert "max_length must be at most" in page.see("#notice").text

@@ -36,6 +36,7 @@ const asked = (action) => async (event) => {
     await action();
   } catch (error) {
     if (error.name !== "AbortError") notice(error);
+    if (error.status === 404) readVersions().catch(() => {}); // a version went while the page was open
   }
 };
 

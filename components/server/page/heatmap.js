@@ -50,7 +50,7 @@ export class HeatMap {
   draw() {
     const { places } = this.activity;
     this.width = clamp($("map").clientWidth / places, 3, 22);
-    this.height = clamp(Math.floor(440 / this.order.length), 2, 16);
+    this.height = clamp(Math.floor(520 / this.order.length), 1, 16);
     const [across, down] = [this.width * places, this.height * this.order.length];
     const ratio = devicePixelRatio || 1;
     Object.assign(this.canvas, { width: across * ratio, height: down * ratio });

@@ -15,12 +15,13 @@ export function showForm(name, signatures, version) {
   showInputs();
   $("ask").onsubmit = async (event) => {
     event.preventDefault();
-    const { inputs } = signatures[$("signature").value];
+    const { inputs, outputs } = signatures[$("signature").value];
     try {
-      const body = { signature_name: $("signature").value, ...values(inputs) };
-      const answer = await post(method(name, version(), "predict"), body);
-      const outputs = answer.predictions?.[0] ?? answer.outputs;
-      $("answer").replaceChildren(outputsOf(outputs));
+      // Column format: some outputs, such as the names of all classes, have no row for each input.
+      const body = { signature_name: $("signature").value, inputs: columns(inputs) };
+      const answer = (await post(method(name, version(), "predict"), body)).outputs;
+      const named = Object.keys(outputs).length > 1 ? answer : { [Object.keys(outputs)[0]]: answer };
+      $("answer").replaceChildren(answers(named, outputs));
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof SyntaxError)) throw error;
       $("answer").replaceChildren(el("p", { className: "notice", textContent: error.message }));
@@ -38,26 +39,29 @@ function field([name, input]) {
   return el("div", { className: "field" }, el("label", { htmlFor: box.id, textContent: name }), box, el("small", { textContent: kind }));
 }
 
-function values(inputs) {
-  const row = {};
-  let batched = true;
+function columns(inputs) {
+  const filled = {};
   for (const [name, input] of Object.entries(inputs)) {
     const text = $(`input-${name}`).value;
     const plain = input.dtype === "DT_STRING" && dims(input).length < 2;
     if (!plain && text.trim() === "") continue; // left out: the signature may have a default
-    batched &&= dims(input).length > 0;
     try {
-      row[name] = plain ? text : JSON.parse(text);
+      const value = plain ? text : JSON.parse(text);
+      filled[name] = dims(input).length ? [value] : value;
     } catch (error) {
       throw new SyntaxError(`${name} must be JSON: ${error.message}`);
     }
   }
-  return batched ? { instances: [row] } : { inputs: row };
+  return filled;
 }
 
-function outputsOf(outputs) {
-  const named = outputs !== null && typeof outputs === "object" && !Array.isArray(outputs) ? outputs : { answer: outputs };
-  return el("dl", {}, ...Object.entries(named).flatMap(([name, value]) => [el("dt", { textContent: name }), el("dd", {}, shown(value))]));
+/** The outputs by name: of those with a row for each input, the only row. */
+function answers(named, specs) {
+  const rows = Object.entries(named).flatMap(([name, value]) => {
+    const row = dims(specs[name])[0] < 0 && Array.isArray(value) && value.length === 1 ? value[0] : value;
+    return [el("dt", { textContent: name }), el("dd", {}, shown(row))];
+  });
+  return el("dl", {}, ...rows);
 }
 
 function shown(value) {
