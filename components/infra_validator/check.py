@@ -49,7 +49,11 @@ def check(folder: Path) -> dict[str, Any]:
     if task is not None:
         reasons, answers = wrong_answers(loaded.signatures, task, known_classes(folder))
         return {"reasons": reasons, "sample": answers}
-    reasons = wrong_signatures(loaded.signatures)
+    if "generate" in loaded.signatures:
+        reasons = wrong_signatures(loaded.signatures)
+    else:
+        known, has = ", ".join(("generate", *OF_EXAMPLES)), ", ".join(loaded.signatures) or "none"
+        reasons = [f"The model must have the signature of a task: {known}. Its signatures: {has}."]
     if reasons:
         return {"reasons": reasons, "sample": ""}
     sample = generate(loaded.signatures["generate"], [""], SAMPLE_LENGTH)
