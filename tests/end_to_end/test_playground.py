@@ -140,10 +140,15 @@ def test_page_control_enter_writes(page):
 
 
 def test_page_stop_keeps_what_was_written(page):
+    # A slow line, so that there is time to stop, however fast the machine is.
+    line = {"offline": False, "latency": 0, "downloadThroughput": 10_000, "uploadThroughput": -1}
     page.set(prompt="ab", min_length=90_000, max_length=90_000)
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", line)
     page["#go"].click()
     page.until(lambda: len(page[".fresh"].get_attribute("textContent")) > 100)
     page["#stop"].click()
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**line, "downloadThroughput": -1})
     page.until(lambda: page["#status"].text.startswith("Stopped"))
     assert 100 < len(page[".fresh"].get_attribute("textContent")) < 90_000
     assert page[".account"].text.endswith("stopped")
