@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import numpy as np
 from components.served.engine import Text
 from components.served.language import Arrays as Carry
 from components.served.request import TextRequest
+from components.server.batching import Batcher, shared_outputs
 from components.server.errors import busy, invalid, too_late, unavailable
 from components.server.limits import Limits
 from components.server.sessions import Sessions
@@ -48,6 +50,7 @@ class Core:
         self.sessions = Sessions(limits.sessions, limits.session_seconds)
         self.in_flight = 0
         self.is_ending = False
+        self._batchers: weakref.WeakKeyDictionary[LoadedVersion, dict[str, Batcher]] = weakref.WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
 
     @contextlib.contextmanager
@@ -80,7 +83,7 @@ class Core:
         """
         self._check_size(signature, inputs)
         if not version.writes(signature):
-            return await self.in_thread(lambda: version.call(signature, inputs))
+            return await self._call(version, signature, version.defaults(signature) | inputs)
         requests = _text_requests(version.defaults(signature) | inputs, self.limits)
         texts = await self.write(version, requests)
         outputs = {
@@ -91,6 +94,20 @@ class Core:
             "tokens": np.asarray([text.tokens for text in texts], np.int32),
         }
         return {name: outputs[name] for name in version.signature(signature).outputs}
+
+    async def _call(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
+        shared = shared_outputs(version.signature(signature))
+        rows = {len(value) for value in inputs.values() if value.ndim}
+        if shared is None or len(rows - {1}) > 1 or 0 in rows:
+            return await self.in_thread(lambda: version.call(signature, inputs))
+        batchers = self._batchers.setdefault(version, {})
+        if signature not in batchers:
+
+            async def call(inputs: Arrays) -> Arrays:
+                return await self._run(lambda: version.call(signature, inputs))
+
+            batchers[signature] = Batcher(call, shared, self.limits.rows)
+        return await self._in_time(batchers[signature](inputs), self._deadline())
 
     def _check_size(self, signature: str, inputs: Arrays) -> None:
         for name, value in inputs.items():
@@ -108,9 +125,10 @@ class Core:
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Runs what takes long elsewhere than in the loop that serves everybody."""
-        return await self._in_time(
-            asyncio.get_running_loop().run_in_executor(self._threads, function), self._deadline()
-        )
+        return await self._in_time(self._run(function), self._deadline())
+
+    def _run(self, function: Callable[[], _Result]) -> Awaitable[_Result]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.limits.seconds
