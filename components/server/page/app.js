@@ -45,6 +45,7 @@ const asked = (action) => async (event) => {
 async function readVersions() {
   const { model_version_status: found } = await get(`v1/models/${encodeURIComponent(name)}`);
   const now = found.filter(({ state }) => state === "AVAILABLE").map((status) => status.version);
+  if (found.some(({ state }) => state === "LOADING")) setTimeout(() => readVersions().catch(() => {}), 2000);
   if (now.join() === versions.join()) return;
   versions = now;
   if (!versions.includes(version)) version = versions[0] ?? null;
