@@ -90,11 +90,12 @@ def router(core: Core) -> APIRouter:
         with core.admitted(), _language_model(core, name, version_number(version)) as model:
             return JSONResponse(await core.in_thread(lambda: inspected(model, _utf8(body.text), body.top)))
 
-    @routes.post("/v1/models/{name}:dynamics")
-    @routes.post("/v1/models/{name}/versions/{version}:dynamics")
-    async def dynamics(body: Dynamics, name: str, version: str | None = None) -> JSONResponse:
+    @routes.post("/v1/models/{name}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
+    @routes.post("/v1/models/{name}/versions/{version}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
+    async def dynamics(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """The eigenvalues of each layer's recurrent kernel, and the norm of a gradient back in time."""
-        core.limits.check_text("text", len(body.text))
+        body = await read_as(Dynamics, request)
+        core.limits.check_places(len(body.text))
         with core.admitted(), _language_model(core, name, version_number(version)) as model:
             return JSONResponse(await core.in_thread(lambda: dynamics_of(model, _utf8(body.text))))
 
