@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import logging
-import os
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import uvicorn
 
-from components.native_logs import import_quietly
+from components.native_logs import quiet
 from components.server.core import Core
 from components.server.limits import Limits
 from components.server.versions import Versions
@@ -69,9 +69,13 @@ def serve(
         UsageError: The address is in use, or none of this machine.
     """
     # The log is JSON lines: TensorFlow's native code would write its own between them.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import_quietly("tensorflow")
-    asyncio.run(_serve(model, name, address, say, api_key, limits, keep, grace))
+    with quiet() as stderr:
+        faulthandler.enable(stderr)  # what is left to say when the process crashes
+        try:
+            _log_to(stderr)
+            asyncio.run(_serve(model, name, address, say, api_key, limits, keep, grace))
+        finally:
+            faulthandler.disable()
 
 
 async def _serve(
@@ -89,7 +93,6 @@ async def _serve(
     from components.server.grpc_api import make_server
     from components.server.metrics import Metrics
 
-    _log_to_stderr()
     core = Core(Versions(name, model, keep), limits)
     metrics = Metrics(core)
     app = make_app(core, metrics, api_key)
@@ -185,11 +188,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(told)
 
 
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
+def _log_to(stream: TextIO) -> None:
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)  # warnings of libraries, too
-    tensorflow = logging.getLogger("tensorflow")
-    tensorflow.handlers.clear()
-    tensorflow.setLevel(logging.ERROR)  # each version that is loaded compiles anew, of which it warns
+    # Each version that is loaded compiles anew, of which it warns.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("components.server").setLevel(logging.INFO)

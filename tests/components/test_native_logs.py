@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.native_logs import import_quietly
+from components.native_logs import import_quietly, quiet
 
 
 @pytest.fixture
@@ -66,3 +66,16 @@ def test_import_quietly_opens_no_file_for_good(module):
 
 def test_import_quietly_module_that_is_there_is_returned():
     assert import_quietly("sys") is sys
+
+
+def test_quiet_keeps_one_stream_and_gives_stderr_back_after_a_failure(capfd):
+    def fail():
+        with quiet() as stream:
+            os.write(2, b"chatter")
+            print("told", file=stream)
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail()
+    os.write(2, b"afterwards")
+    assert capfd.readouterr().err == "told\nafterwards"

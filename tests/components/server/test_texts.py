@@ -49,9 +49,8 @@ def test_pieces_of_a_stream_join_to_the_whole_text(server):
         pieces = [data["piece"] for name, data in mine if name == "piece"]
         assert "".join(pieces) == text["continuation"]
         assert len(pieces) > 1
-        name, account = mine[-1]
-        assert (name, account.pop("index"), account.pop("version")) == ("done", index, "5")
-        assert account == {key: text[key] for key in account}
+        told = ("seed", "prompt_tokens", "tokens", "log_prob", "finished", "repeated")
+        assert mine[-1] == ("done", {"index": index, "version": "5", **{key: text[key] for key in told}})
     assert [name for name, _ in events].count("done") == 3
 
 
