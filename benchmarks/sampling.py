@@ -46,7 +46,7 @@ def export(size: Size, folder: Path) -> None:
     tokenizer.save(folder)
     output = folder / "exported_model"
     output.mkdir()
-    inputs = {"model": folder, "transform_graph": folder}
+    inputs = dict.fromkeys(Exporter.inputs, folder)
     Exporter(PipelineConfig(name="rnn")).run(inputs, {"exported_model": output}, folder)
 
 

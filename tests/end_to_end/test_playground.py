@@ -22,7 +22,6 @@ from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from components.exporter.stage import Exporter
 from components.tasks import files
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
@@ -259,8 +258,7 @@ def test_page_of_a_classifier_asks_its_signature(browser, tmp_path, screenshots)
     task = EXAMPLE_TASKS["classification"]
     model = task.build_for(ModelConfig(task=task.task, units=5, layers=1), Spec.read(graph), seed=1)
     files.save(model, tmp_path)
-    (tmp_path / "serving").mkdir()
-    Exporter().run({"model": tmp_path, "transform_graph": graph}, {"exported_model": tmp_path / "serving"}, tmp_path)
+    exported.export(tmp_path, graph, tmp_path / "serving")
     with serving(tmp_path / "serving", "verdicts") as address:
         page = Page(browser, address)
         page.see("#ask")

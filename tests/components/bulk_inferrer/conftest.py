@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from components.exporter.stage import Exporter
 from components.tasks import files
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
@@ -33,6 +32,5 @@ def of_task(folder: Path, kind: str) -> Path:
     randomise(model, seed=3)
     files.save(model, folder)
     saved_model = folder / "saved_model"
-    saved_model.mkdir()
-    Exporter().run({"model": folder, "transform_graph": graph}, {"exported_model": saved_model}, folder)
+    exported.export(folder, graph, saved_model)
     return saved_model

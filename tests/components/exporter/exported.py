@@ -51,6 +51,13 @@ class Exported:
         return self.folder / "exported_model"
 
 
+def export(model: Path, graph: Path, saved_model: Path) -> None:
+    """Runs the stage on a model and a transform graph; of the other artifacts nothing is there: the card says so."""
+    saved_model.mkdir(parents=True, exist_ok=True)
+    inputs = {**dict.fromkeys(Exporter.inputs, model), "transform_graph": graph}
+    Exporter(PipelineConfig(name="tiny")).run(inputs, {"exported_model": saved_model}, model)
+
+
 def full(base: Path) -> Exported:
     """Random weights with most of the probability on `<unk>` and `<pad>`, and a fair share on `<end>`."""
     return _export(base / "full", FULL, {"<unk>": 2.5, "<pad>": 2.5, "<end>": 0.0})
@@ -91,12 +98,9 @@ def _cached(
     model.set_weights(weights)
 
     exported = Exported(model, tokenizer, folder)
-    exported.saved_model.mkdir(parents=True)
     files.save(model, folder)
     tokenizer.save(folder)
-    # Nothing of the other artifacts is there: the card says so.
-    inputs = dict.fromkeys(Exporter.inputs, folder)
-    Exporter(PipelineConfig(name="tiny")).run(inputs, {"exported_model": exported.saved_model}, folder)
+    export(folder, folder, exported.saved_model)
     return exported
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.exporter.stage import Exporter
 from components.infra_validator.stage import InfraValidator
 from components.native_logs import import_quietly
 from components.tasks import files
@@ -13,17 +12,12 @@ from components.tasks.captioning import Captioner
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.examples import Examples
-from pipeline.config import ModelConfig, PipelineConfig
+from pipeline.config import ModelConfig
+from tests.components.exporter.exported import export
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
 STOPS = {"captioning": "stop_head", "captioning of classes": "length_head"}
-
-
-def export(model, graph, saved_model):
-    """Runs the stage on these two; its other inputs hold nothing that it knows."""
-    inputs = {**dict.fromkeys(Exporter.inputs, model), "transform_graph": graph}
-    Exporter(PipelineConfig(name="tiny")).run(inputs, {"exported_model": saved_model}, model)
 
 
 @pytest.fixture(scope="module", params=list(example_data.KINDS))

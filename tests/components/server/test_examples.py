@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.exporter.stage import Exporter
 from components.tasks import files
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from pipeline.config import ModelConfig
+from tests.components.exporter.exported import export
 from tests.components.server.conftest import Direct
 from tests.components.server.running import running
 from tests.components.tasks import example_data
@@ -29,8 +29,7 @@ def served(request, tmp_path_factory):
     randomise(model, seed=3)
     files.save(model, folder)
     saved_model = folder / "serving" / "4"
-    saved_model.mkdir(parents=True)
-    Exporter().run({"model": folder, "transform_graph": graph}, {"exported_model": saved_model}, folder)
+    export(folder, graph, saved_model)
     with running(folder / "serving") as server:
         yield request.param, server, Direct(saved_model)
 
