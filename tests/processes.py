@@ -26,6 +26,11 @@ print(len(started))
 """
 
 
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a process started from the background of a script would ignore SIGINT, as this one does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def workers_started_by(code: str, seconds: int = _SECONDS) -> int:
     """Runs Python code from the repository's root; returns how many worker processes it started."""
     process = subprocess.Popen(

@@ -1,13 +1,16 @@
 """Ctrl-C ends a process, whatever it is doing."""
 
+import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from pipeline.fingerprint import SOURCE_ROOT
 from pipeline.interrupt import ending_at_interrupt
+from tests.processes import heed_interrupts
 
 # One call of native code that takes many minutes and does not listen to signals.
 BUSY = """
@@ -19,9 +22,14 @@ with ending_at_interrupt():
 """
 
 
-def start(code: str) -> subprocess.Popen[str]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", code], cwd=SOURCE_ROOT, text=True, **pipes)
+@contextlib.contextmanager
+def start(code: str) -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=SOURCE_ROOT, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_interrupt_ends_a_process_in_the_middle_of_native_code() -> None:

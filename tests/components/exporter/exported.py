@@ -98,6 +98,7 @@ def _cached(
     model.set_weights(weights)
 
     exported = Exported(model, tokenizer, folder)
+    folder.mkdir(parents=True)
     files.save(model, folder)
     tokenizer.save(folder)
     export(folder, folder, exported.saved_model)
