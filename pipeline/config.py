@@ -168,7 +168,9 @@ class Config(Section):
             if self.model.task not in tasks and self.is_set(key):
                 raise ValueError(f"{key} is for the task {' or '.join(tasks)}, not for {self.model.task}. Leave it out")
         for key in OF_LANES:
-            if self.transform.records == "examples" and self.is_set(key):
+            # A language model reads both: a recipe of lanes may have its records changed with nothing else.
+            is_other_choice = self.model.task == "language_model" and key.startswith("transform.")
+            if self.transform.records == "examples" and self.is_set(key) and not is_other_choice:
                 raise ValueError(
                     f"{key} is for lanes; with transform.records: examples each document is a record of its own, "
                     "back-propagated whole. Leave it out"

@@ -43,7 +43,6 @@ class Evaluator(Stage):
         else:
             metrics, documents, report = evaluate_language(model, *folders, self.evaluator.show_probabilities)
         reasons = refusals(metrics["eval"], self.evaluator.thresholds)
-        report += "\nblessed\n" if not reasons else "\nNOT blessed: " + " ".join(reasons) + "\n"
 
         folder = outputs["evaluation"]
         # What a split has nothing to measure on is NaN, which JSON has not: null.

@@ -65,8 +65,6 @@ class Facts:
         splits: Split → its counts, of the manifest.
         documents: Split → digest of its documents' hashes.
         metrics: Split → figures, as the Evaluator wrote them.
-        blessed: What the Evaluator decided; None if that is not known.
-        reasons: Why not.
         signatures: Name → inputs and outputs, each name → type, shape and default in words.
     """
 
@@ -81,8 +79,6 @@ class Facts:
     splits: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     documents: Mapping[str, str] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    blessed: bool | None = None
-    reasons: Sequence[str] = ()
     signatures: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = dataclasses.field(default_factory=dict)
 
     def settings(self, artifact: str, section: str) -> Mapping[str, Any]:
@@ -155,10 +151,7 @@ def _data(facts: Facts) -> list[str]:
 
 
 def _results(facts: Facts) -> list[str]:
-    verdict = {True: "Blessed", False: "Not blessed", None: f"Blessing: {_UNKNOWN}"}[facts.blessed]
-    thresholds = _flat(facts.settings("evaluation", "evaluator").get("thresholds", {}))
-    bounds = ", ".join(f"{name} {value}" for name, value in thresholds) or "none"
-    lines = [f"{verdict}. Thresholds on eval: {bounds}.", *(f"- {reason}" for reason in facts.reasons)]
+    lines: list[str] = []
     for split, metrics in facts.metrics.items():
         baselines = metrics.get("baselines", {})
         intervals = metrics.get("intervals", {})
@@ -169,8 +162,8 @@ def _results(facts: Facts) -> list[str]:
                 others = [_words(figures[name]) if name in figures else "" for figures in baselines.values()]
                 rows.append([name, _words(value), interval, *others])
         columns = [f"`{split}`", "model", f"{CONFIDENCE:.0%} interval", *(f"baseline {name}" for name in baselines)]
-        lines += ["", *_table(columns, rows)]
-    return lines if facts.metrics else [*lines, "", f"Metrics: {_UNKNOWN}."]
+        lines += [*([""] if lines else []), *_table(columns, rows)]
+    return lines or [f"Metrics: {_UNKNOWN}."]
 
 
 def _lineage(facts: Facts) -> list[str]:

@@ -30,8 +30,6 @@ def gather(name: str, model: TaskModel, inputs: Mapping[str, Path], saved_model:
         inputs: Of the Exporter.
         saved_model: What was exported, for its signatures.
     """
-    blessing = inputs["blessing"]
-    refused = blessing / "NOT_BLESSED"
     architecture = _read_json(inputs["model"] / ARCHITECTURE)
     return Facts(
         name=name,
@@ -48,8 +46,6 @@ def gather(name: str, model: TaskModel, inputs: Mapping[str, Path], saved_model:
             for file in sorted(inputs["examples"].glob("Split-*/digests.npy"))
         },
         metrics=_read_json(inputs["evaluation"] / "metrics.json"),
-        blessed=False if refused.is_file() else True if (blessing / "BLESSED").is_file() else None,
-        reasons=refused.read_text("utf-8").splitlines() if refused.is_file() else (),
         signatures={key: _signature(definition) for key, definition in signature_defs(saved_model).items()},
     )
 

@@ -14,7 +14,6 @@ from pipeline.artifacts import (
     Examples,
     ExportedModel,
     Model,
-    ModelBlessing,
     ModelEvaluation,
     TransformedExamples,
     TransformGraph,
@@ -38,7 +37,6 @@ class Exporter(Stage):
         "transformed_examples": TransformedExamples,
         "model": Model,
         "evaluation": ModelEvaluation,
-        "blessing": ModelBlessing,
     }
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {"exported_model": ExportedModel}
 

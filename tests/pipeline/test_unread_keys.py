@@ -55,3 +55,8 @@ def test_config_key_of_lanes_is_refused_for_examples(key: str) -> None:
 def test_config_written_out_in_full_is_taken(task: str) -> None:
     found = config(task, "lanes" if task == "language_model" else "examples")
     assert Config.model_validate(found.model_dump()) == found
+
+
+def test_config_of_a_language_model_may_change_its_records_alone() -> None:
+    for key in ("transform.lanes", "transform.window_length"):
+        assert config("language_model", "examples", key).transform.records == "examples"

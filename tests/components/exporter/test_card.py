@@ -22,12 +22,8 @@ FACTS = Facts(
             **{"stage": "trainer", "id": 6, "fingerprint": "f6", "environment": {"backend": "jax"}, "seconds": 75.4},
             "settings": {"trainer": {"epochs": 3, "seed": 4, "patience": None, "optimizer": {"name": "adam"}}},
         },
-        "evaluation": {
-            **{"stage": "evaluator", "id": 7, "fingerprint": "f7"},
-            "settings": {"evaluator": {"thresholds": {"bits_per_char": {"upper": 2.5, "lower": None}}}},
-        },
     },
-    digests={"examples": "d1", "model": "d6", "evaluation": "d7", "blessing": "d8"},
+    digests={"examples": "d1", "model": "d6", "evaluation": "d7"},
     training={"steps": 22, "best": 2.25},
     splits={"train": {"documents": 3, "characters": 40_000, "tokens": 40_004, "unknown": 5}},
     documents={"train": "abc"},
@@ -38,8 +34,6 @@ FACTS = Facts(
             "baselines": {"unigram": {"bits_per_char": 4.7, "gain": 2.1}},
         }
     },
-    blessed=False,
-    reasons=["eval bits_per_char is 2.6123, and the threshold allows at most 2.5."],
     signatures={"score": ({"text": "string [batch]"}, {"log_prob": "float32 [batch]", "tokens": "int32 [batch]"})},
 )
 
@@ -81,31 +75,24 @@ def test_model_card_names_data_and_executions_with_their_digests():
     data, lineage = section(card, "Data"), section(card, "Where it comes from")
     assert data[0] == "Source: `text:a|b*.txt`. Digest of the source: `c0ffee`."
     assert data[-1] == "| `train` | 3 | 40,000 | 40,004 | 5 | `abc` |"
-    assert lineage[-4:] == [
+    assert lineage[-3:] == [
         "| `examples` | example_gen | 1 | `f1` | `d1` |",
         "| `model` | trainer | 6 | `f6` | `d6` |",
-        "| `evaluation` | evaluator | 7 | `f7` | `d7` |",
-        "| `blessing` | not recorded | not recorded | not recorded | `d8` |",
+        "| `evaluation` | not recorded | not recorded | not recorded | `d7` |",
     ]
     assert "is that of the corpus, `text:a|b*.txt`" in section(card, "Licence")[0]
 
 
-def test_model_card_shows_metrics_beside_interval_baseline_and_verdict():
+def test_model_card_shows_metrics_beside_interval_and_baseline():
     results = section(model_card(FACTS), "Results")
 
     assert results == [
-        "Not blessed. Thresholds on eval: bits_per_char.upper 2.5.",
-        "- eval bits_per_char is 2.6123, and the threshold allows at most 2.5.",
-        "",
         "| `eval` | model | 95% interval | baseline unigram |",
         "| --- | --- | --- | --- |",
         "| bits_per_char | 2.612 | 2.55 … 2.7 | 4.7 |",
         "| tokens | 70,000 |  |  |",
         "| nats | – |  |  |",
     ]
-    assert section(model_card(dataclasses.replace(FACTS, blessed=True, reasons=())), "Results")[0].startswith(
-        "Blessed."
-    )
 
 
 def test_model_card_lists_signatures():

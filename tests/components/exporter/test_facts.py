@@ -26,7 +26,6 @@ def inputs(tmp_path, full):
     (folders["model"] / "training.json").write_text('{"steps": 5, "best": 1.5}')
     (folders["transformed_examples"] / "manifest.json").write_text('{"splits": {"train": {"tokens": 9}}}')
     (folders["evaluation"] / "metrics.json").write_text('{"eval": {"nats": 1.0}}')
-    (folders["blessing"] / "NOT_BLESSED").write_text("too bad\n")
     (folders["examples"] / "Split-train").mkdir()
     np.save(folders["examples"] / "Split-train" / "digests.npy", np.arange(3, dtype="uint64"))
     return folders
@@ -52,7 +51,6 @@ def test_gather_reads_every_artifact(gather, inputs, full):
     hashes = (inputs["examples"] / "Split-train" / "digests.npy").read_bytes()
     assert facts.documents == {"train": hashlib.sha256(hashes).hexdigest()}
     assert facts.metrics == {"eval": {"nats": 1.0}}
-    assert (facts.blessed, list(facts.reasons)) == (False, ["too bad"])
 
 
 def test_gather_names_the_executions_and_digests_of_the_inputs(gather, inputs, full):
@@ -79,11 +77,3 @@ def test_gather_tells_inputs_with_type_shape_and_default(gather, inputs, full):
     assert signatures["generate"][0]["prompt"] == "string [batch]"
     assert signatures["read"][0]["ids"] == "int32 [batch, any]"
     assert signatures["step"][0]["state_1"] == f"float32 [batch, {full.model.units}]"
-
-
-def test_gather_blessed_and_undecided(gather, inputs, full):
-    (inputs["blessing"] / "NOT_BLESSED").rename(inputs["blessing"] / "BLESSED")
-    assert gather("plays", full.model, inputs, full.saved_model).blessed is True
-
-    (inputs["blessing"] / "BLESSED").unlink()
-    assert gather("plays", full.model, inputs, full.saved_model).blessed is None
