@@ -26,9 +26,13 @@ print(len(started))
 """
 
 
-def heed_interrupts() -> None:
-    """For `preexec_fn`: a process started from the background of a script would ignore SIGINT, as this one does."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heeding_interrupts(*arguments: str) -> list[str]:
+    """A command line of Python that heeds SIGINT, though what is started from the background of a script ignores it."""
+    # Not `preexec_fn`: it forks, and libraries that are loaded here say things at that.
+    heed = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    )
+    return [sys.executable, "-c", heed, sys.executable, *arguments]
 
 
 def workers_started_by(code: str, seconds: int = _SECONDS) -> int:

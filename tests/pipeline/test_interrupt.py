@@ -3,14 +3,13 @@
 import contextlib
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from pipeline.fingerprint import SOURCE_ROOT
 from pipeline.interrupt import ending_at_interrupt
-from tests.processes import heed_interrupts
+from tests.processes import heeding_interrupts
 
 # One call of native code that takes many minutes and does not listen to signals.
 BUSY = """
@@ -24,8 +23,8 @@ with ending_at_interrupt():
 
 @contextlib.contextmanager
 def start(code: str) -> Iterator[subprocess.Popen[str]]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
-    with subprocess.Popen([sys.executable, "-c", code], cwd=SOURCE_ROOT, text=True, **pipes) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(heeding_interrupts("-c", code), cwd=SOURCE_ROOT, text=True, **pipes) as process:
         try:
             yield process
         finally:

@@ -23,7 +23,7 @@ from components.served.novelty import Copied
 from pipeline.cli import main
 from pipeline.fingerprint import SOURCE_ROOT
 from tests.components.exporter import exported
-from tests.processes import heed_interrupts
+from tests.processes import heeding_interrupts
 
 DEFAULTS = {
     "model": Path("m"),
@@ -305,13 +305,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextlib.contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of run_pipeline.py, with pipes; its output is not buffered here."""
-    line = [sys.executable, str(SOURCE_ROOT / "run_pipeline.py"), *map(str, arguments)]
+    line = heeding_interrupts(str(SOURCE_ROOT / "run_pipeline.py"), *map(str, arguments))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     # Libraries that are imported here set it, to another value than the command would.
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    with subprocess.Popen(
-        line, cwd=SOURCE_ROOT, env=environment, bufsize=0, preexec_fn=heed_interrupts, **pipes
-    ) as process:
+    with subprocess.Popen(line, cwd=SOURCE_ROOT, env=environment, bufsize=0, **pipes) as process:
         try:
             yield process
         finally:
