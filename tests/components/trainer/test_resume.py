@@ -161,6 +161,15 @@ def interrupt_before(monkeypatch, step, number=signal.SIGTERM):
     monkeypatch.setattr(Training, "_take", interrupted)
 
 
+@pytest.fixture
+def _heeds_interrupts():
+    """Tests that are run from the background of a script ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_interrupts")
 @pytest.mark.parametrize(
     ("number", "error", "code"), [(signal.SIGTERM, SystemExit, 143), (signal.SIGINT, KeyboardInterrupt, None)]
 )
