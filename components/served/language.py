@@ -23,6 +23,7 @@ class ServedLanguageModel:
         folder: Of the SavedModel.
         compiled: Whether to compile. It takes about a second for each shape and makes a step two to three times as
             fast: in vain for a few short texts.
+        signatures: Of the SavedModel, where it is loaded already; None loads it.
 
     Attributes:
         tokenizer: Text to ids and back.
@@ -30,8 +31,9 @@ class ServedLanguageModel:
         longest_period: Width of `recent` and `repeats`.
     """
 
-    def __init__(self, folder: Path, compiled: bool = True) -> None:
-        signatures = language_signatures(folder, "initial_state", "read", "write")
+    def __init__(self, folder: Path, compiled: bool = True, signatures: Mapping[str, Signature] | None = None) -> None:
+        if signatures is None:
+            signatures = language_signatures(folder, "initial_state", "read", "write")
         import tensorflow as tf  # after the check of the folder: it takes seconds
 
         self.tokenizer = tokenizers.load(version_folder(folder) / "assets")

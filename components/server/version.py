@@ -47,7 +47,7 @@ class LoadedVersion:
         self.language: ServedLanguageModel | None = None
         self.writing: WritingThread | None = None
         if "write" in self.signatures:
-            self.language = ServedLanguageModel(folder)
+            self.language = ServedLanguageModel(folder, signatures=self.signatures)
             self.writing = WritingThread(self.language)
             self.writing.start()
         self._defaults = {name: _defaults(definition) for name, definition in self.metadata.items()}
