@@ -60,8 +60,7 @@ def describe(model: Path, signature: str, options: Mapping[str, str], seed: int 
     folder = version_folder(model)
     # Imported here, after the check of the folder: TensorFlow takes seconds.
     tf = import_quietly("tensorflow")
-    saved = import_quietly("tensorflow.core.protobuf.saved_model_pb2").SavedModel
-    known = saved.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0].signature_def
+    known = import_quietly("components.exporter.signatures").signature_defs(folder)
     usable = sorted(name for name in known if _record_input(tf, known[name]) is not None)
     if signature not in usable:
         raise UsageError(

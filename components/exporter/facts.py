@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.exporter.card import Facts
-from components.exporter.warmup import signature_defs
+from components.exporter.signatures import signature_defs
 from components.tasks.files import ARCHITECTURE
 from components.tasks.task import TaskModel
 from components.transform.graph import TARGET

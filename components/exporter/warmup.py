@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from components.exporter.signatures import signature_defs
 
 FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"
 # Of a dimension that a signature leaves open, but for the rows: timesteps, most of all.
@@ -29,13 +30,6 @@ _VALUES: Mapping[str, Any] = {
     "beam_width": 2,
     "recent": -1,
 }
-
-
-def signature_defs(saved_model: Path) -> dict[str, Any]:
-    """The `SignatureDef` of each signature, by its name."""
-    saved = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
-    found = saved.meta_graphs[0].signature_def
-    return {name: found[name] for name in sorted(found) if found[name].inputs}  # without that of the initialiser
 
 
 def write_warmup(saved_model: Path, model_name: str, label: str | None = None) -> None:

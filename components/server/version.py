@@ -35,15 +35,13 @@ class LoadedVersion:
     """
 
     def __init__(self, number: int, folder: Path) -> None:
-        from tensorflow.core.protobuf import saved_model_pb2
+        # Imported here: it needs TensorFlow.
+        from components.exporter.signatures import signature_defs
 
         self.number = number
         self.folder = folder
         self.signatures: Mapping[str, Signature] = load_signatures(folder)
-        saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        hidden = ("__saved_model_init_op", "__saved_model_train_op")
-        definitions = saved.meta_graphs[0].signature_def
-        self.metadata: Mapping[str, Any] = {name: definitions[name] for name in definitions if name not in hidden}
+        self.metadata: Mapping[str, Any] = signature_defs(folder)
         self.language: ServedLanguageModel | None = None
         self.writing: WritingThread | None = None
         if "write" in self.signatures:
