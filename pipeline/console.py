@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.decision import FIRST_TIME
 from pipeline.metadata import FILE_NAME, MetadataStore, RunRecord
 from pipeline.stage import Stage
+from pipeline.stage_log import last_lines
 from pipeline.summary import RunSummary, StageResult
 
 if TYPE_CHECKING:
@@ -55,7 +57,10 @@ def say(text: str = "") -> None:
 
 def _show_stage(result: StageResult) -> None:
     if result.status == "running":
-        say(f"  {result.name} …")
+        why = f" ({result.reason})" if result.reason not in ("", FIRST_TIME) else ""
+        say(f"  {result.name} …{why}")
+    elif result.status == "repaired":
+        say(f"  {result.name:<18}{result.reason}")
     else:
         seconds = _duration(result.seconds) if result.seconds >= 0.05 else ""
         say(f"  {result.name:<18}{result.status:<8}{seconds}".rstrip())
@@ -77,6 +82,11 @@ def _show_result(summary: RunSummary) -> None:
     shown = [f"{title}: {_short(page)}" for title, page in found if page is not None]
     if shown:
         say("\n" + "\n".join(shown))
+    if summary.log is not None:
+        lines = last_lines(summary.log)
+        say(f"\nIts log: {_short(summary.log)}" + (", which ends with" if lines else ""))
+        for line in lines:
+            say(f"  {line}")
     if summary.status == "not_blessed":
         say("\nNot blessed, nothing pushed:")
         for reason in summary.reasons:

@@ -34,7 +34,7 @@ def ingredients(stage: Stage, input_digests: Mapping[str, str], root: Path) -> d
     return {
         "stage": stage.stage_name(),
         "class": type(stage).__qualname__,
-        "code": code_digest(type(stage).__module__),
+        "code": code_digests(type(stage).__module__),
         "settings": stage.settings(),
         "environment": stage.environment(root),
         "inputs": dict(input_digests),
@@ -56,8 +56,8 @@ def digest_folder(path: Path) -> str:
     return total.hexdigest()
 
 
-def code_digest(module_name: str, source_root: Path = SOURCE_ROOT) -> str:
-    """Hashes the code of a module and of every first-party module it reaches, without importing anything.
+def code_digests(module_name: str, source_root: Path = SOURCE_ROOT) -> dict[str, str]:
+    """Hashes the code of a module and of each first-party module that it reaches, without importing anything.
 
     Reached is what an import statement names anywhere in a file, functions included, with the `__init__` files on the
     way. A plain string that is the dotted name of a first-party module counts as an import too: that is how a stage
@@ -67,6 +67,9 @@ def code_digest(module_name: str, source_root: Path = SOURCE_ROOT) -> str:
     Args:
         module_name: Dotted name of the module of a stage.
         source_root: The folder that holds the first-party packages.
+
+    Returns:
+        Dotted name → hexadecimal SHA-256.
 
     Raises:
         ValueError: The module has no source file.
@@ -85,7 +88,7 @@ def code_digest(module_name: str, source_root: Path = SOURCE_ROOT) -> str:
         parsed = _parse(file)
         reached[name] = parsed.digest
         waiting += [found for found in parsed.names(name) if _source_file(found, source_root) is not None]
-    return hashlib.sha256(json.dumps(reached, sort_keys=True).encode()).hexdigest()
+    return reached
 
 
 def _source_file(name: str, source_root: Path) -> Path | None:

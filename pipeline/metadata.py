@@ -14,34 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.locks import is_held, locked
+from pipeline.metadata_tables import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 FILE_NAME = "metadata.sqlite"
-SCHEMA_VERSION = 1
-# Times are seconds since 1970; durations are seconds. `owner` is the process that runs it, see `_is_alive`.
-_SCHEMA = (
-    """CREATE TABLE runs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, config_path TEXT NOT NULL, config TEXT NOT NULL,
-        started REAL NOT NULL, seconds REAL, state TEXT NOT NULL, owner TEXT NOT NULL)""",
-    """CREATE TABLE executions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, stage TEXT NOT NULL, fingerprint TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('running', 'complete', 'failed', 'not_blessed')),
-        started REAL NOT NULL, seconds REAL, error TEXT, owner TEXT NOT NULL)""",
-    "CREATE INDEX executions_by_fingerprint ON executions (fingerprint)",
-    # `path` is relative to the root folder, or absolute for an input that lies outside it.
-    """CREATE TABLE artifacts (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL,
-        UNIQUE (path, digest))""",
-    """CREATE TABLE events (
-        execution_id INTEGER NOT NULL REFERENCES executions (id),
-        artifact_id INTEGER NOT NULL REFERENCES artifacts (id),
-        key TEXT NOT NULL, direction TEXT NOT NULL CHECK (direction IN ('input', 'output')),
-        PRIMARY KEY (execution_id, direction, key))""",
-    """CREATE TABLE run_stages (
-        run_id INTEGER NOT NULL REFERENCES runs (id), position INTEGER NOT NULL, stage TEXT NOT NULL,
-        status TEXT NOT NULL, seconds REAL NOT NULL, execution_id INTEGER REFERENCES executions (id),
-        PRIMARY KEY (run_id, position))""",
-)
-_PROCESS = f"{os.getpid()}-{secrets.token_hex(4)}"
+TEMPORARY = ".tmp"  # folder of the root: what is being written, and locks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +32,13 @@ class StoredArtifact:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """A completed execution of a stage and what it wrote."""
+    """A completed execution of a stage: what it read and wrote, and what its fingerprint was made of."""
 
     id: int
     stage: str
     inputs: Mapping[str, StoredArtifact]
     outputs: Mapping[str, StoredArtifact]
+    properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +53,10 @@ class RunRecord:
     stages: Mapping[str, str]
 
 
+class StoreError(RuntimeError):
+    """The lineage store cannot be written: nothing of the attempted change is in it."""
+
+
 class MetadataStore:
     """Remembers the runs of one root folder. Every write is one transaction.
 
@@ -84,44 +66,62 @@ class MetadataStore:
 
     Raises:
         UsageError: The file is no store, or a newer version of this program wrote it.
-        sqlite3.OperationalError: It cannot be opened or written.
+        sqlite3.OperationalError: It cannot be opened.
+        StoreError: It cannot be written.
     """
 
     def __init__(self, root: Path, read_only: bool = False) -> None:
         self.root = root.resolve()
         path = self.root / FILE_NAME
-        uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        # autocommit: `_transaction` opens and closes every transaction itself.
-        self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
-        try:
-            self._database.execute("PRAGMA foreign_keys = ON")
-            with contextlib.nullcontext() if read_only else self._transaction():
+        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._open = contextlib.ExitStack()
+        with contextlib.ExitStack() as opening:
+            if not read_only:
+                (self.root / TEMPORARY).mkdir(exist_ok=True)
+                opening.enter_context(locked(self._lock_of(self._owner)))
+            uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            # autocommit: `_transaction` opens and closes every transaction itself.
+            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+            opening.callback(lambda: self._database.close())
+            try:
+                self._database.execute("PRAGMA foreign_keys = ON")
                 self._prepare(path, read_only)
-        except sqlite3.OperationalError:
-            self.close()
-            raise
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise UsageError(f"Metadata: {path} is no lineage store ({error}). Move it away to start anew.") from error
-        except BaseException:
-            self.close()
-            raise
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise UsageError(
+                    f"Metadata: {path} is no lineage store ({error}). Move it away to start anew."
+                ) from error
+            self._open = opening.pop_all()
 
     def _prepare(self, path: Path, read_only: bool) -> None:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        version = self._version()
         if version > SCHEMA_VERSION:
             raise UsageError(
                 f"Metadata: {path} was written by a newer version of this program. Received: schema version {version}; "
                 f"this one knows {SCHEMA_VERSION}. Update the program, or give another --root."
             )
-        if version == 0 and not read_only:
-            for statement in _SCHEMA:
+        if version == SCHEMA_VERSION or (read_only and version == 0):
+            return
+        if read_only:  # what is older is brought up to date in memory
+            older, self._database = self._database, sqlite3.connect(":memory:", isolation_level=None)
+            older.backup(self._database)
+            older.close()
+        with self._transaction():
+            version = self._version()  # another process may have been quicker
+            for statement in SCHEMA if version == 0 else ():
                 self._database.execute(statement)
+            for before in range(version, SCHEMA_VERSION) if version else ():
+                for statement in MIGRATIONS[before]:
+                    self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def _version(self) -> int:
+        return int(self._database.execute("PRAGMA user_version").fetchone()[0])
+
     def close(self) -> None:
-        """Closes the file."""
-        self._database.close()
+        """Closes the file. What it still says is running counts as interrupted from here on."""
+        self._open.close()
 
     def __enter__(self) -> MetadataStore:
         return self
@@ -131,13 +131,26 @@ class MetadataStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:  # SQLite has rolled back by itself when the disk is full
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"Metadata: {self.root / FILE_NAME} must be writable. Received: {error}. "
+                "Make room, or whatever it needs; then the same command goes on with what is done."
+            ) from error
+
+    def _lock_of(self, owner: str) -> Path:
+        return self.root / TEMPORARY / f"{owner}.lock"
+
+    def _is_alive(self, owner: str) -> bool:
+        return is_held(self._lock_of(owner))
 
     def _insert(self, statement: str, *values: Any) -> int:
         with self._transaction():
@@ -152,12 +165,12 @@ class MetadataStore:
             config_path,
             json.dumps(config, sort_keys=True),
             time.time(),
-            _PROCESS,
+            self._owner,
         )
 
-    def finish_run(self, run_id: int, state: str) -> None:
+    def finish_run(self, run_id: int, state: str, seconds: float) -> None:
         """Records how a run ended: succeeded, failed or not_blessed."""
-        self._insert("UPDATE runs SET state = ?, seconds = ? - started WHERE id = ?", state, time.time(), run_id)
+        self._insert("UPDATE runs SET state = ?, seconds = ? WHERE id = ?", state, seconds, run_id)
 
     def record_stage(
         self, run_id: int, position: int, stage: str, status: str, seconds: float, execution_id: int | None
@@ -168,7 +181,7 @@ class MetadataStore:
 
     def runs(self) -> list[RunRecord]:
         """Lists the runs, oldest first. One whose process died reads `interrupted`."""
-        if self._database.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if self._version() == 0:
             return []
         stages: dict[int, dict[str, str]] = {}
         for run_id, stage, status in self._database.execute(
@@ -182,7 +195,7 @@ class MetadataStore:
                 config_path,
                 started,
                 seconds,
-                "interrupted" if state == "running" and not _is_alive(owner) else state,
+                "interrupted" if state == "running" and not self._is_alive(owner) else state,
                 stages.get(run_id, {}),
             )
             for run_id, config_path, started, seconds, state, owner in rows
@@ -190,16 +203,19 @@ class MetadataStore:
 
     # ---- Executions -------------------------------------------------------------------------------------------------
 
-    def start_execution(self, stage: str, fingerprint: str, above: int = 0) -> int:
+    def start_execution(
+        self, stage: str, fingerprint: str, properties: Mapping[str, Any] | None = None, above: int = 0
+    ) -> int:
         """Records that a stage begins to run and returns the execution's id: never given before, and above `above`."""
         return self._insert(
-            "INSERT INTO executions (id, stage, fingerprint, state, started, owner) SELECT "
-            "1 + max(?, ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'executions'), 0)), ?, ?, 'running', ?, ?",
+            "INSERT INTO executions (id, stage, fingerprint, state, started, owner, properties) SELECT 1 + "
+            "max(?, ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'executions'), 0)), ?, ?, 'running', ?, ?, ?",
             above,
             stage,
             fingerprint,
             time.time(),
-            _PROCESS,
+            self._owner,
+            json.dumps(properties or {}, sort_keys=True),
         )
 
     def complete_execution(
@@ -224,14 +240,21 @@ class MetadataStore:
         statement = "UPDATE executions SET state = ?, seconds = ?, error = ? WHERE id = ?"
         self._insert(statement, state, seconds, error, execution_id)
 
-    def fail_dead_executions(self) -> None:
-        """Records runs and executions whose process is gone as interrupted."""
-        changes = {"runs": "state = 'interrupted'", "executions": "state = 'failed', error = 'interrupted'"}
-        for table, change in changes.items():
-            rows = self._database.execute(f"SELECT id, owner FROM {table} WHERE state = 'running'").fetchall()
-            for row_id, owner in rows:
-                if not _is_alive(owner):
-                    self._insert(f"UPDATE {table} SET {change} WHERE id = ?", row_id)
+    def fail_dead(self) -> list[tuple[str, int]]:
+        """Records runs and executions whose process is gone as interrupted; returns stage and id of the executions."""
+        dead = []
+        changes = {
+            "runs": ("''", "state = 'interrupted'"),
+            "executions": ("stage", "state = 'failed', error = 'interrupted'"),
+        }
+        for table, (name, change) in changes.items():
+            rows = self._database.execute(f"SELECT id, owner, {name} FROM {table} WHERE state = 'running'").fetchall()
+            for row_id, owner, stage in rows:
+                if not self._is_alive(owner):
+                    # It may have ended well since it was read.
+                    self._insert(f"UPDATE {table} SET {change} WHERE id = ? AND state = 'running'", row_id)
+                    dead += [(stage, row_id)] if stage else []
+        return dead
 
     def execution_ids(self, *states: str) -> set[int]:
         """Returns the ids of the executions in any of the given states."""
@@ -242,8 +265,8 @@ class MetadataStore:
     def newest_execution(self, stage: str, fingerprint: str | None = None) -> Execution | None:
         """Returns the newest completed execution of a stage, of one fingerprint when that is given."""
         row = self._database.execute(
-            "SELECT id FROM executions WHERE stage = ? AND state = 'complete' AND fingerprint = ifnull(?, fingerprint) "
-            "ORDER BY id DESC LIMIT 1",
+            "SELECT id, properties FROM executions WHERE stage = ? AND state = 'complete' "
+            "AND fingerprint = ifnull(?, fingerprint) ORDER BY id DESC LIMIT 1",
             (stage, fingerprint),
         ).fetchone()
         if row is None:
@@ -252,21 +275,10 @@ class MetadataStore:
         for direction, key, kind, path, digest in self._database.execute(
             "SELECT direction, key, type, path, digest FROM events JOIN artifacts ON artifacts.id = artifact_id "
             "WHERE execution_id = ?",
-            row,
+            row[:1],
         ):
             artifacts[direction][key] = StoredArtifact(kind, self.root / path, digest)
-        return Execution(row[0], stage, artifacts["input"], artifacts["output"])
-
-    def made_from(self, path: Path, kind: str) -> list[Path]:
-        """Lists the artifacts of a type that an artifact was made from, whatever was in between."""
-        rows = self._database.execute(
-            "WITH RECURSIVE line (artifact_id) AS (SELECT id FROM artifacts WHERE path = ? UNION "
-            "SELECT input.artifact_id FROM line JOIN events AS output USING (artifact_id) "
-            "JOIN events AS input USING (execution_id) WHERE output.direction = 'output' AND input.direction = 'input')"
-            "SELECT path FROM artifacts JOIN line ON id = artifact_id WHERE type = ?",
-            (self._name(path), kind),
-        )
-        return [self.root / row[0] for row in rows]
+        return Execution(row[0], stage, artifacts["input"], artifacts["output"], json.loads(row[1]))
 
     def _name(self, path: Path) -> str:
         # Relative, so that a root folder can be moved.
@@ -277,17 +289,3 @@ class MetadataStore:
         self._database.execute("INSERT OR IGNORE INTO artifacts (type, path, digest) VALUES (?, ?, ?)", values)
         found = self._database.execute("SELECT id FROM artifacts WHERE path = ? AND digest = ?", values[1:])
         return int(found.fetchone()[0])
-
-
-def _is_alive(owner: str) -> bool:
-    """Says whether the process `<pid>-<token>` still runs; the token tells it from an earlier one that had its pid."""
-    pid = int(owner.partition("-")[0])
-    if pid == os.getpid():
-        return owner == _PROCESS
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

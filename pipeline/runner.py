@@ -10,12 +10,14 @@ from pathlib import Path
 
 from pipeline import graph
 from pipeline.config import Config
+from pipeline.decision import damaged
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.fingerprint import digest_folder
-from pipeline.metadata import Execution, MetadataStore, StoredArtifact
-from pipeline.session import TEMPORARY, Listener, Session, execution_folders, is_whole
+from pipeline.locks import remove_stale
+from pipeline.metadata import TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.session import Listener, Session, execution_folders
 from pipeline.stage import Stage
-from pipeline.summary import RunSummary
+from pipeline.summary import RunSummary, StageResult
 
 
 def run(
@@ -55,7 +57,7 @@ def run(
     if last < first:
         raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
     producers = graph.producers(stages)
-    with _open(root) as store:
+    with _open(root, on_event) as store:
         made_now = {key for stage in stages[first : last + 1] for key in stage.outputs}
         earlier = {stage.stage_name(): store.newest_execution(stage.stage_name()) for stage in stages[:first]}
         needed = {
@@ -106,7 +108,7 @@ def run_stage(
             )
         if not path.is_dir():
             raise UsageError(f"Runner: --input must be an existing folder. Received: {key}={str(path)!r}.")
-    with _open(root) as store:
+    with _open(root, on_event) as store:
         needed = {
             key: _require(store.newest_execution(producers[key].stage_name()), key, producers[key], f"stage {name}")
             for key in stage.inputs
@@ -135,7 +137,7 @@ def _require(previous: Execution | None, key: str, producer: type[Stage], what: 
     name = producer.stage_name()
     if previous is None or key not in previous.outputs:
         raise UsageError(f"Runner: {what} needs {key!r}, which {name} makes and has not made here. Run {name} first.")
-    if not is_whole(previous):
+    if damaged(previous):
         raise UsageError(
             f"Runner: {what} needs {key!r}, whose folder is gone or changed. Received: "
             f"{str(previous.outputs[key].path)!r}. Run {name} again."
@@ -166,8 +168,8 @@ def _check_lineage(needed: Mapping[str, Execution], what: str) -> None:
                 )
 
 
-def _open(root: Path) -> MetadataStore:
-    """Makes sure that the root can be written, removes what dead processes left, and opens the store."""
+def _open(root: Path, on_event: Listener) -> MetadataStore:
+    """Makes sure that the root can be written, opens the store, and removes what dead processes left."""
     try:
         root = root.resolve()
         (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
@@ -175,27 +177,33 @@ def _open(root: Path) -> MetadataStore:
         probe.mkdir(exist_ok=True)
         probe.rmdir()
         store = MetadataStore(root)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.OperationalError, StoreError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"Runner: --root must be a folder that can be written ({reason}). Received: {str(root)!r}."
         ) from error
     try:
-        _sweep(root, store)
+        _sweep(root, store, on_event)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _sweep(root: Path, store: MetadataStore) -> None:
-    """Removes the folders of executions that never completed and no longer run."""
-    store.fail_dead_executions()
+def _sweep(root: Path, store: MetadataStore, on_event: Listener) -> None:
+    """Removes what executions left that never completed and no longer run, and tells of it."""
+    for stage, dead in store.fail_dead():
+        reason = f"execution {dead} ended without a word; what it left is removed"
+        on_event(StageResult(stage, "repaired", reason=reason))
+    # The folders first: whoever made one of these is in the store before that.
+    folders = list((root / TEMPORARY).iterdir())
     running, failed = store.execution_ids("running"), store.execution_ids("failed", "not_blessed")
-    for folder in (root / TEMPORARY).iterdir():
-        execution = folder.name.rpartition("-")[2]
-        if not folder.name.startswith("probe-") and not (execution.isdigit() and int(execution) in running):
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in folders:
+        execution = path.name.rpartition("-")[2]
+        if path.suffix == ".lock":
+            remove_stale(path)
+        elif not path.name.startswith("probe-") and not (execution.isdigit() and int(execution) in running):
+            shutil.rmtree(path, ignore_errors=True)
     for folder in execution_folders(root):  # killed between the rename and the registration
         if int(folder.name) in failed:
             shutil.rmtree(folder, ignore_errors=True)

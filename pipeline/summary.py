@@ -19,6 +19,7 @@ class StageResult:
         seconds: How long that took.
         outputs: Output key → folder.
         execution_id: The execution whose outputs these are.
+        reason: Why it runs, or ran; empty if it did not.
     """
 
     name: str
@@ -26,6 +27,7 @@ class StageResult:
     seconds: float = 0.0
     outputs: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     execution_id: int | None = None
+    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RunSummary:
         stages: One result for each stage, in order.
         reasons: Why the model was not blessed.
         exception: What made a stage fail.
+        log: What that stage said until then.
     """
 
     status: str
@@ -47,6 +50,7 @@ class RunSummary:
     stages: tuple[StageResult, ...]
     reasons: tuple[str, ...] = ()
     exception: Exception | None = None
+    log: Path | None = None
 
     def output(self, key: str, file: str = "") -> Path | None:
         """Returns the folder of an output, or a file in it; None when the run has none."""
@@ -78,6 +82,7 @@ class RunSummary:
             values["reasons"] = list(self.reasons)
         if self.exception is not None:
             values["error"] = str(self.exception) or type(self.exception).__name__
+            values["log"] = None if self.log is None else str(self.log)
         return values
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint import code_digest, digest_folder, hash_ingredients, ingredients
+from pipeline.fingerprint import code_digests, digest_folder, hash_ingredients, ingredients
 from pipeline.stage import Stage
 from tests.pipeline import fakes
 
@@ -38,7 +38,7 @@ def digest(folder: Path, name: str, **edits: str) -> str:
         target = folder / name / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    return code_digest("components.stage", folder / name)
+    return code_digests("components.stage", folder / name)
 
 
 def test_code_digest_copied_tree_is_the_same(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_code_digest_import_cycle_ends(tmp_path: Path) -> None:
 
 def test_code_digest_module_without_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'components\.none'"):
-        code_digest("components.none", tmp_path)
+        code_digests("components.none", tmp_path)
 
 
 def fingerprint(stage: Stage, input_digests: dict[str, str], root: Path) -> str:

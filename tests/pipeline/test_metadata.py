@@ -59,10 +59,10 @@ def test_store_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_store_execution_of_a_live_process_is_left_alone(tmp_path: Path) -> None:
     with MetadataStore(tmp_path) as store:
         store.start_execution("trainer", "f")
-        store.fail_dead_executions()
+        store.fail_dead()
         assert store.execution_ids("running") == {1}
         store._database.execute("UPDATE executions SET owner = ?", (f"{os.getpid()}-earlier",))
-        store.fail_dead_executions()
+        store.fail_dead()
         assert store.execution_ids("running") == set()
 
 
