@@ -96,6 +96,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if "tuner" in named and config.tuner is None:
         raise UsageError(f"tuner: the configuration must have a section `tuner`. Received: {config_path}, without one.")
     what = (graph.stages(config), config, root)
+    if not arguments.one_stage and arguments.explain:
+        chosen = {"from_stage": arguments.from_stage, "to_stage": arguments.to_stage, "force": arguments.force}
+        console.show_explanations(runner.explain(*what, **chosen), arguments.json)
+        return DONE
     if arguments.one_stage:
         start = functools.partial(
             runner.run_stage, *what, name=arguments.name, inputs=dict(map(_key_path, arguments.input))
@@ -127,6 +131,26 @@ def _runs(arguments: argparse.Namespace) -> int:
         raise UsageError(f"runs: --root must be an existing folder. Received: {str(arguments.root)!r}.")
     roots = [arguments.root] if arguments.root is not None else sorted(Path("runs").glob("*/"))
     console.show_runs(roots, arguments.json)
+    return DONE
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from pipeline import console
+    from pipeline.collect import collect
+
+    if arguments.keep < 1:
+        raise UsageError(f"gc: --keep must be > 0. Received: {arguments.keep}.")
+    garbage = collect(arguments.root, arguments.keep, arguments.delete)
+    console.show_garbage(garbage, arguments.root.resolve(), arguments.delete, arguments.json)
+    return DONE
+
+
+def _lineage(arguments: argparse.Namespace) -> int:
+    from pipeline import console, lineage_text
+    from pipeline.lineage import trace
+
+    forms = {"json": lineage_text.as_json, "mermaid": lineage_text.as_mermaid, "text": lineage_text.as_text}
+    console.say(forms[arguments.form](trace(arguments.path)))
     return DONE
 
 
@@ -218,7 +242,9 @@ def _parser() -> _Parser:
     _add_config(run)
     run.add_argument("--from", dest="from_stage", metavar="S", help="first stage to run; earlier outputs are reused")
     run.add_argument("--to", dest="to_stage", metavar="S", help="last stage to run")
-    run.add_argument("--force", action="append", default=[], metavar="S", help="run S even if unchanged (repeatable)")
+    no_cache = "run S even if unchanged (repeatable)"
+    run.add_argument("--force", "--no-cache", action="append", default=[], metavar="S", help=no_cache)
+    run.add_argument("--explain", action="store_true", help="say why each stage would run or not, and run nothing")
     run.set_defaults(one_stage=False)
 
     stage = command("stage", _run, "Run one stage; inputs that are not given are the newest ones in the root.")
@@ -232,6 +258,19 @@ def _parser() -> _Parser:
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
     runs.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: all of runs/*)")
     runs.add_argument("--json", action="store_true", help="print one JSON object")
+
+    gc = command("gc", _gc, "List what old executions of a root take up; with --delete, remove it.")
+    gc.add_argument("--root", type=folder, required=True, metavar="DIR", help="root folder")
+    gc.add_argument("--keep", type=int, default=3, metavar="N", help="newest executions of each stage (default: 3)")
+    gc.add_argument("--delete", action="store_true", help="remove it, rather than list it")
+    gc.add_argument("--json", action="store_true", help="print one JSON object")
+
+    lineage = command("lineage", _lineage, "Tell what made an artifact, back to the corpus, and what it was used in.")
+    lineage.add_argument("path", type=folder, metavar="PATH", help="an artifact, an execution or a pushed version")
+    form = lineage.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="print one JSON object")
+    form.add_argument("--mermaid", dest="form", action="store_const", const="mermaid", help="print a graph for Mermaid")
+    lineage.set_defaults(form="text")
 
     lab = command("lab", _lab, "Measure and draw the lecture's demonstrations of gradients on the real layer.")
     lab.add_argument("names", nargs="*", metavar="NAME", help="which ones, see --list (default: all short ones)")

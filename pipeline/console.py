@@ -1,4 +1,4 @@
-"""What the commands print: progress and result of a run, scores, and the lists of runs, stages and recipes."""
+"""What the commands print: progress and result of a run, and the lists of runs, stages and recipes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.collect import Garbage
 from pipeline.decision import FIRST_TIME
 from pipeline.metadata import FILE_NAME, MetadataStore, RunRecord
+from pipeline.runner import Explanation
 from pipeline.stage import Stage
 from pipeline.stage_log import last_lines
 from pipeline.summary import RunSummary, StageResult
-
-if TYPE_CHECKING:
-    from components.sampler import Samples
-    from components.scorer import TokenScore
-    from components.served.novelty import Copied
 
 Start = Callable[..., RunSummary]
 
@@ -116,131 +113,6 @@ def _stdout_to_stderr() -> Iterator[None]:
         os.close(saved)
 
 
-# ---- Texts of a model -----------------------------------------------------------------------------------------------
-
-_BETWEEN_TEXTS = "\n\n"
-
-
-def show_texts(written: Samples) -> None:
-    """Shows texts."""
-    print(_BETWEEN_TEXTS.join(sample.text for sample in written.samples))
-
-
-class TextStream:
-    """Shows texts as `show_texts` does, but for the last line end, piece by piece."""
-
-    def __init__(self) -> None:
-        self._number = 0
-
-    def __call__(self, number: int, piece: str) -> None:
-        """Prints a piece of text `number` at once."""
-        print(_BETWEEN_TEXTS * (number - self._number) + piece, end="", flush=True)
-        self._number = number
-
-
-def show_samples_json(written: Samples, copies: Sequence[Copied] | None) -> None:
-    """Prints texts, what is known of them, and what they copied."""
-    samples = [{"text": sample.text, **dataclasses.asdict(sample)} for sample in written.samples]
-    for sample, copied in zip(samples, copies or (), strict=bool(copies)):
-        sample["copied"] = dataclasses.asdict(copied)
-    speed = {"seconds": written.seconds, "characters_per_second": written.characters_per_second}
-    print(json.dumps({**speed, "samples": samples}, ensure_ascii=False))
-
-
-def show_statistics(written: Samples, copies: Sequence[Copied] | None) -> None:
-    """Tells on stderr, as stdout has the texts, how they came about."""
-    for number, sample in enumerate(written.samples):
-        drawn = sample.tokens + sample.finished
-        ended = "<end>" if sample.finished else "repetition" if sample.repeated else "length"
-        mean = f"{sample.log_prob / drawn:.4f}" if drawn else "none"
-        lines = [
-            f"text {number + 1}: seed {sample.seed}",
-            f"  {'tokens':<12}{sample.tokens}, ended by {ended}",
-            f"  {'ln p':<12}{mean} per token",
-            f"  {'copied':<12}"
-            + ("unknown; give --corpus FILE" if copies is None else _shown_copy(copies[number], sample.continuation)),
-        ]
-        print("\n".join(lines), file=sys.stderr)
-    speed = f"{written.characters_per_second:.0f} characters/s"
-    print(f"{speed} ({written.seconds:.2f} s for all texts)", file=sys.stderr, flush=True)
-
-
-def _shown_copy(copied: Copied, text: str) -> str:
-    if not copied.span:
-        return "nothing"
-    span = copied.span if len(copied.span) <= 80 else f"{copied.span[:40]} … {copied.span[-39:]}"
-    return f"{len(copied.span)} of {len(text)} characters: {span!r} ({copied.source}, line {copied.line})"
-
-
-def show_scores(
-    files: Sequence[str],
-    scores: Sequence[Mapping[str, Any]],
-    together: Mapping[str, Any],
-    tokens: Sequence[Iterable[TokenScore]],
-) -> None:
-    """Shows the scores of some texts: of one as lines, of several as a table, with `tokens` those of each token first.
-
-    Args:
-        files: Names.
-        scores: nats, bits_per_char, perplexity and tokens of each.
-        together: The same of all.
-        tokens: Of each text, or none.
-    """
-    for file, found in zip(files, tokens, strict=bool(tokens)):
-        if len(files) > 1:
-            print(f"--- {file}")
-        _show_tokens(found)
-        print()
-    shown = [
-        {name: f"{value:.6f}" if isinstance(value, float) else str(value) for name, value in score.items()}
-        for score in (*scores, together)
-    ]
-    if len(files) == 1:
-        for name, value in shown[0].items():
-            print(f"{name:<15}{value}")
-        return
-    rows = [(file, *score.values()) for file, score in zip((*files, "all"), shown, strict=True)]
-    _show_table([("file", *shown[0]), *rows])
-
-
-def _show_tokens(tokens: Iterable[TokenScore]) -> None:
-    print(f"{'':>7}  {'token':<14}{'p':>8}{'bits':>8}{'rank':>7}  likeliest other")
-    for place, token in enumerate(tokens, 1):
-        figures = f"{token.p:>8.4f}{token.bits:>8.2f}{token.rank:>7}"
-        other = f"{_quoted(token.alternative):<14}{token.alternative_p:.4f}"
-        print(f"{place:>7}  {_quoted(token.token):<14}{figures}  {other}")
-
-
-def _quoted(token: str) -> str:
-    """A token as it can be seen: a space, a line end; a special as it is."""
-    if token.startswith("<") and token.endswith(">") and len(token) > 2:
-        return token
-    return f"'{token}'" if token.isprintable() else repr(token)
-
-
-def show_scores_json(
-    files: Sequence[str],
-    scores: Sequence[Mapping[str, Any]],
-    together: Mapping[str, Any],
-    tokens: Sequence[Iterable[TokenScore]],
-) -> None:
-    """Prints the scores of all texts together; of several also those of each, in `files`; see `show_scores`."""
-    records = [{"file": file, **score} for file, score in zip(files, scores, strict=True)]
-    for record, found in zip(records, tokens, strict=bool(tokens)):
-        record["per_token"] = [_token_json(token) for token in found]
-    shown = dict(together)
-    if len(files) > 1:
-        shown["files"] = records
-    elif tokens:
-        shown["per_token"] = records[0]["per_token"]
-    print(json.dumps(shown, ensure_ascii=False))
-
-
-def _token_json(token: TokenScore) -> dict[str, Any]:
-    more = {"p": token.p, "bits": token.bits, "alternative_p": token.alternative_p}
-    return {**dataclasses.asdict(token), **more}
-
-
 # ---- Lists ----------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +124,27 @@ def show_bulk(summary: Mapping[str, Any], output: Path, as_json: bool) -> None:
     bad = f", {summary['bad']:,} bad ({_short(output / 'bad_records.jsonl')})" if summary["bad"] else ""
     speed = f"{summary['tokens']:,} tokens, {summary['tokens_per_second']:,.0f} a second"
     say(f"{summary['read']:,} records read, {summary['answered']:,} answered{bad}; {speed}: {_short(output)}")
+
+
+def show_explanations(explanations: Sequence[Explanation], as_json: bool) -> None:
+    """Shows for each stage whether it would run, and why."""
+    if as_json:
+        print(json.dumps({"stages": [dataclasses.asdict(one) for one in explanations]}, ensure_ascii=False))
+    else:
+        show_table([(one.name, "runs" if one.runs else "-", one.reason) for one in explanations])
+
+
+def show_garbage(garbage: Sequence[Garbage], root: Path, deleted: bool, as_json: bool) -> None:
+    """Shows what can go, or went, and how large it is."""
+    total = sum(found.size for found in garbage)
+    if as_json:
+        paths = [{"path": str(found.path.relative_to(root)), "bytes": found.size} for found in garbage]
+        print(json.dumps({"deleted": deleted, "bytes": total, "garbage": paths}, ensure_ascii=False))
+        return
+    if garbage:
+        show_table([(f"{found.size / 1e6:12,.3f} MB", str(found.path.relative_to(root))) for found in garbage])
+    hint = "" if deleted or not garbage else " To remove it, repeat the command with --delete."
+    print(f"{total / 1e6:,.3f} MB {'removed' if deleted else 'can go'}.{hint}")
 
 
 def show_runs(roots: Sequence[Path], as_json: bool) -> None:
@@ -268,7 +161,7 @@ def show_runs(roots: Sequence[Path], as_json: bool) -> None:
         (
             str(root),
             str(record.id),
-            _moment(record.started),
+            moment(record.started),
             "" if record.seconds is None else _duration(record.seconds),
             record.state,
             _count(record),
@@ -279,14 +172,14 @@ def show_runs(roots: Sequence[Path], as_json: bool) -> None:
     if not rows:
         print("No runs yet.")
         return
-    _show_table([("root", "run", "started", "time", "status", "stages", "config"), *rows])
+    show_table([("root", "run", "started", "time", "status", "stages", "config"), *rows])
 
 
 def _run_json(root: Path, record: RunRecord) -> dict[str, Any]:
     return {
         "root": str(root.resolve()),
         "run_id": record.id,
-        "started": _moment(record.started),
+        "started": moment(record.started),
         "seconds": None if record.seconds is None else round(record.seconds, 3),
         "status": record.state,
         "stages": dict(record.stages),
@@ -314,22 +207,24 @@ def show_recipes(files: Sequence[Path]) -> None:
     for file in files:
         comments = (line.strip() for line in file.read_text("utf-8").splitlines())
         rows.append((file.stem, next((line.lstrip("# ") for line in comments if line.startswith("#")), "")))
-    _show_table(rows)
+    show_table(rows)
 
 
 def show_demonstrations(standard: Mapping[str, str], long: Mapping[str, str]) -> None:
     """Shows the names of the laboratory's demonstrations, and what each shows."""
-    _show_table([*standard.items(), *long.items()])
+    show_table([*standard.items(), *long.items()])
     print(f"Without names, all but {' and '.join(long)} run.")
 
 
-def _show_table(rows: Sequence[Sequence[str]]) -> None:
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of cells in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """A time, in seconds since 1970, as date and time of day here."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 

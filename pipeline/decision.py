@@ -102,22 +102,19 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 
 
 def _changed_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    old, new = _flat(before), _flat(now)
+    old, new = flat(before), flat(now)
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             is_digest = _DIGEST.fullmatch(str(old.get(key))) and _DIGEST.fullmatch(str(new.get(key)))
             yield f"{key} is another" if is_digest else f"{key} {_shown(old, key)} → {_shown(new, key)}"
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} → {"a.b": 1}."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[f"{above}{key}"] = value
-    return flat
+        found |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -28,6 +28,21 @@ def locked(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterato
             _release(path, descriptor)
 
 
+@contextlib.contextmanager
+def occupied(folder: Path, alone: bool = False) -> Iterator[None]:
+    """Is one of those who use a folder, or the only one.
+
+    Raises:
+        BlockingIOError: Another one uses it, and this one wants it alone; or the other way round.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def is_held(path: Path) -> bool:
     """Says whether a process that lives, this one or another, holds a lock file."""
     try:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.locks import is_held, locked
-from pipeline.metadata_tables import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from pipeline.locks import is_held, locked, occupied
+from pipeline.metadata_tables import SCHEMA_VERSION, migrate, version_of
 
 FILE_NAME = "metadata.sqlite"
 TEMPORARY = ".tmp"  # folder of the root: what is being written, and locks
@@ -32,13 +32,24 @@ class StoredArtifact:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """A completed execution of a stage: what it read and wrote, and what its fingerprint was made of."""
+    """A completed execution of a stage.
+
+    Attributes:
+        id, stage: Its number in the root, and the stage that ran.
+        inputs, outputs: Key → what it read and wrote.
+        properties: What its fingerprint was made of (code, settings, environment, inputs), and versions of libraries.
+        fingerprint: Decides whether it can stand in for another.
+        started, seconds: When, in seconds since 1970, and how long.
+    """
 
     id: int
     stage: str
     inputs: Mapping[str, StoredArtifact]
     outputs: Mapping[str, StoredArtifact]
-    properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    properties: Mapping[str, Any]
+    fingerprint: str
+    started: float
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +74,15 @@ class MetadataStore:
     Args:
         root: Root folder; the store is `<root>/metadata.sqlite` and is created when missing.
         read_only: Opens an existing store without changing anything.
+        alone: Nobody else may have it open to write, now and until it is closed.
 
     Raises:
-        UsageError: The file is no store, or a newer version of this program wrote it.
+        UsageError: The file is no store, or a newer version of this program wrote it; or it is in use.
         sqlite3.OperationalError: It cannot be opened.
         StoreError: It cannot be written.
     """
 
-    def __init__(self, root: Path, read_only: bool = False) -> None:
+    def __init__(self, root: Path, read_only: bool = False, alone: bool = False) -> None:
         self.root = root.resolve()
         path = self.root / FILE_NAME
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -78,6 +90,7 @@ class MetadataStore:
         with contextlib.ExitStack() as opening:
             if not read_only:
                 (self.root / TEMPORARY).mkdir(exist_ok=True)
+                opening.enter_context(self._occupied(alone))
                 opening.enter_context(locked(self._lock_of(self._owner)))
             uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
             # autocommit: `_transaction` opens and closes every transaction itself.
@@ -94,8 +107,20 @@ class MetadataStore:
                 ) from error
             self._open = opening.pop_all()
 
+    @contextlib.contextmanager
+    def _occupied(self, alone: bool) -> Iterator[None]:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(occupied(self.root, alone))
+            except BlockingIOError as error:
+                who = "a run or another command" if alone else "garbage collection"
+                raise UsageError(
+                    f"Metadata: {self.root} must not be in use. Received: {who} is at it. Wait until it has ended."
+                ) from error
+            yield
+
     def _prepare(self, path: Path, read_only: bool) -> None:
-        version = self._version()
+        version = version_of(self._database)
         if version > SCHEMA_VERSION:
             raise UsageError(
                 f"Metadata: {path} was written by a newer version of this program. Received: schema version {version}; "
@@ -108,16 +133,7 @@ class MetadataStore:
             older.backup(self._database)
             older.close()
         with self._transaction():
-            version = self._version()  # another process may have been quicker
-            for statement in SCHEMA if version == 0 else ():
-                self._database.execute(statement)
-            for before in range(version, SCHEMA_VERSION) if version else ():
-                for statement in MIGRATIONS[before]:
-                    self._database.execute(statement)
-            self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    def _version(self) -> int:
-        return int(self._database.execute("PRAGMA user_version").fetchone()[0])
+            migrate(self._database)
 
     def close(self) -> None:
         """Closes the file. What it still says is running counts as interrupted from here on."""
@@ -181,7 +197,7 @@ class MetadataStore:
 
     def runs(self) -> list[RunRecord]:
         """Lists the runs, oldest first. One whose process died reads `interrupted`."""
-        if self._version() == 0:
+        if version_of(self._database) == 0:
             return []
         stages: dict[int, dict[str, str]] = {}
         for run_id, stage, status in self._database.execute(
@@ -264,21 +280,40 @@ class MetadataStore:
 
     def newest_execution(self, stage: str, fingerprint: str | None = None) -> Execution | None:
         """Returns the newest completed execution of a stage, of one fingerprint when that is given."""
-        row = self._database.execute(
-            "SELECT id, properties FROM executions WHERE stage = ? AND state = 'complete' "
-            "AND fingerprint = ifnull(?, fingerprint) ORDER BY id DESC LIMIT 1",
-            (stage, fingerprint),
-        ).fetchone()
-        if row is None:
-            return None
-        artifacts: dict[str, dict[str, StoredArtifact]] = {"input": {}, "output": {}}
-        for direction, key, kind, path, digest in self._database.execute(
-            "SELECT direction, key, type, path, digest FROM events JOIN artifacts ON artifacts.id = artifact_id "
-            "WHERE execution_id = ?",
-            row[:1],
+        condition = "stage = ? AND fingerprint = ifnull(?, fingerprint) ORDER BY id DESC LIMIT 1"
+        return next(iter(self._complete(condition, stage, fingerprint)), None)
+
+    def executions(self) -> list[Execution]:
+        """Lists the completed executions, oldest first."""
+        return self._complete("TRUE ORDER BY id")
+
+    def _complete(self, condition: str, *values: Any) -> list[Execution]:
+        found = []
+        for row in self._database.execute(
+            "SELECT id, stage, properties, fingerprint, started, seconds FROM executions "
+            f"WHERE state = 'complete' AND {condition}",
+            values,
+        ).fetchall():
+            artifacts: dict[str, dict[str, StoredArtifact]] = {"input": {}, "output": {}}
+            for direction, key, kind, path, digest in self._database.execute(
+                "SELECT direction, key, type, path, digest FROM events JOIN artifacts ON artifacts.id = artifact_id "
+                "WHERE execution_id = ? ORDER BY events.rowid",
+                row[:1],
+            ):
+                artifacts[direction][key] = StoredArtifact(kind, self.root / path, digest)
+            execution_id, stage, properties, *rest = row
+            sides = (artifacts["input"], artifacts["output"])
+            found.append(Execution(execution_id, stage, *sides, json.loads(properties), *rest))
+        return found
+
+    def runs_of(self) -> dict[int, list[int]]:
+        """Maps each execution to the runs that it was part of, as itself or standing in."""
+        found: dict[int, list[int]] = {}
+        for execution, run in self._database.execute(
+            "SELECT execution_id, run_id FROM run_stages WHERE execution_id IS NOT NULL ORDER BY run_id"
         ):
-            artifacts[direction][key] = StoredArtifact(kind, self.root / path, digest)
-        return Execution(row[0], stage, artifacts["input"], artifacts["output"], json.loads(row[1]))
+            found.setdefault(execution, []).append(run)
+        return found
 
     def _name(self, path: Path) -> str:
         # Relative, so that a root folder can be moved.

@@ -1,9 +1,13 @@
 """The tables of the lineage store, shaped like ML Metadata's, and how those of older versions become these."""
 
+from __future__ import annotations
+
+import sqlite3
+
 SCHEMA_VERSION = 2
 # Times are seconds since 1970; durations are seconds. `owner` is the lock that whoever runs it holds while it lives.
 # `properties` is JSON: what the fingerprint is made of, and the versions of libraries.
-SCHEMA = (
+_SCHEMA = (
     """CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT, config_path TEXT NOT NULL, config TEXT NOT NULL,
         started REAL NOT NULL, seconds REAL, state TEXT NOT NULL, owner TEXT NOT NULL)""",
@@ -28,4 +32,19 @@ SCHEMA = (
         PRIMARY KEY (run_id, position))""",
 )
 # Version of a store → what makes the next one of it.
-MIGRATIONS = {1: ("ALTER TABLE executions ADD COLUMN properties TEXT NOT NULL DEFAULT '{}'",)}
+_MIGRATIONS = {1: ("ALTER TABLE executions ADD COLUMN properties TEXT NOT NULL DEFAULT '{}'",)}
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The version of a store's tables; 0 if it has none yet."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Makes the tables of a new store, or brings those of an older one up to date, in a transaction of the caller."""
+    version = version_of(database)  # read in it: another process may have been quicker
+    steps = _MIGRATIONS.values() if version else [_SCHEMA]
+    for step in list(steps)[max(version - 1, 0) :]:
+        for statement in step:
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

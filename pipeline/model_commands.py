@@ -97,7 +97,7 @@ def _sample(arguments: argparse.Namespace) -> int:
         prompt = _read(arguments.prompt_file, "sample: --prompt-file")
     corpus = {file: _read(file, "sample: --corpus") for file in arguments.corpus or ()}
     from components.sampler import sample
-    from pipeline import console
+    from pipeline import console, model_console
 
     written = sample(
         model=arguments.model,
@@ -111,21 +111,21 @@ def _sample(arguments: argparse.Namespace) -> int:
         repetition_stop=arguments.repetition_stop,
         seed=arguments.seed,
         num=arguments.num,
-        stream=console.TextStream() if arguments.stream else None,
+        stream=model_console.TextStream() if arguments.stream else None,
     )
     if arguments.stream:
         console.say()
     elif not arguments.json:
-        console.show_texts(written)
+        model_console.show_texts(written)
     copies = None
     if arguments.stats:
         from components.served.novelty import copies_of
 
         copies = copies_of(arguments.model, corpus, [text.continuation for text in written.samples])
     if arguments.json:
-        console.show_samples_json(written, copies)
+        model_console.show_samples_json(written, copies)
     elif arguments.stats:
-        console.show_statistics(written, copies)
+        model_console.show_statistics(written, copies)
     return 0
 
 
@@ -160,16 +160,16 @@ def _score(arguments: argparse.Namespace) -> int:
         raise UsageError("score: FILE must be standard input (-) once. Received: - several times.")
     texts = [_read(file, "score: FILE") for file in arguments.files]
     from components.scorer import Scorer, total
-    from pipeline import console
+    from pipeline import model_console
 
     scorer = Scorer(arguments.model)
     scores = [scorer.score(text) for text in texts]
     together = total(scores, texts)
     tokens = [scorer.tokens(text) for text in texts] if arguments.verbose else []
     if arguments.json:
-        console.show_scores_json(arguments.files, scores, together, tokens)
+        model_console.show_scores_json(arguments.files, scores, together, tokens)
     else:
-        console.show_scores(arguments.files, scores, together, tokens)
+        model_console.show_scores(arguments.files, scores, together, tokens)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import shutil
 import sqlite3
@@ -10,11 +12,11 @@ from pathlib import Path
 
 from pipeline import graph
 from pipeline.config import Config
-from pipeline.decision import damaged
+from pipeline.decision import FIRST_TIME, damaged, decide
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.fingerprint import digest_folder
+from pipeline.fingerprint import digest_folder, ingredients
 from pipeline.locks import remove_stale
-from pipeline.metadata import TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import FILE_NAME, TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.session import Listener, Session, execution_folders
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
@@ -49,13 +51,7 @@ def run(
     Raises:
         UsageError: A stage name is unknown, the root cannot be written, or `from_stage` lacks earlier outputs.
     """
-    names = [stage.stage_name() for stage in stages]
-    first = _position(from_stage, names, "--from") if from_stage else 0
-    last = _position(to_stage, names, "--to") if to_stage else len(names) - 1
-    for name in force:
-        _position(name, names, "--force")
-    if last < first:
-        raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
+    first, last = _span(stages, from_stage, to_stage, force)
     producers = graph.producers(stages)
     with _open(root, on_event) as store:
         made_now = {key for stage in stages[first : last + 1] for key in stage.outputs}
@@ -78,6 +74,67 @@ def run(
                 inputs = {key: session.artifacts[key] for key in stage.inputs}
                 session.run(stage, inputs, forced=stage.stage_name() in force)
         return session.finish()
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What `run` would do with a stage now.
+
+    Attributes:
+        name: Its name.
+        runs: Whether it would run.
+        reason: Why, or why not.
+    """
+
+    name: str
+    runs: bool
+    reason: str
+
+
+def explain(
+    stages: Sequence[type[Stage]],
+    config: Config,
+    root: Path,
+    *,
+    from_stage: str | None = None,
+    to_stage: str | None = None,
+    force: Collection[str] = (),
+) -> list[Explanation]:
+    """Says for each stage whether `run` with the same arguments would run it, and why; nothing is run.
+
+    Raises:
+        UsageError: A stage name is unknown.
+    """
+    first, last = _span(stages, from_stage, to_stage, force)
+    producers = graph.producers(stages)
+    known: dict[str, str] = {}  # output key → digest, of what is there already
+    tuned = False
+    explanations = []
+    with MetadataStore(root, read_only=True) if (root / FILE_NAME).is_file() else contextlib.nullcontext() as store:
+        for position, stage_class in enumerate(stages):
+            name = stage_class.stage_name()
+            newest = store.newest_execution(name) if store is not None else None
+            if not first <= position <= last:
+                explanations.append(Explanation(name, False, "not asked for"))
+                known |= {key: artifact.digest for key, artifact in newest.outputs.items()} if newest else {}
+                continue
+            anew = [key for key in stage_class.inputs if key not in known]
+            before = newest.properties.get("inputs", {}) if newest else {}
+            # An input that is not there yet is taken for what it was, so that only other changes are found.
+            digests = {key: known.get(key) or before.get(key, "") for key in stage_class.inputs}
+            stage = stage_class.from_config(config)
+            decision = decide(stage, ingredients(stage, digests, root), store, root, name in force)
+            reasons = [decision.reason] if decision.reason else []
+            if decision.reason != FIRST_TIME:
+                makers = dict.fromkeys(producers[key].stage_name() for key in anew)
+                reasons += [f"{', '.join(anew)} made anew by {', '.join(makers)}"] if anew else []
+                reasons += ["its settings are the Tuner's to find"] if tuned else []
+            runs = bool(reasons)
+            explanations.append(Explanation(name, runs, "; ".join(reasons) or "unchanged"))
+            if not runs and decision.execution is not None:
+                known |= {key: artifact.digest for key, artifact in decision.execution.outputs.items()}
+            tuned = tuned or (runs and stage.configures)
+    return explanations
 
 
 def run_stage(
@@ -122,6 +179,20 @@ def run_stage(
         session = Session(config, store, on_event, config_path)
         session.run(stage, artifacts, forced=False)
         return session.finish()
+
+
+def _span(
+    stages: Sequence[type[Stage]], from_stage: str | None, to_stage: str | None, force: Collection[str]
+) -> tuple[int, int]:
+    """Positions of the first and the last stage that may run."""
+    names = [stage.stage_name() for stage in stages]
+    first = _position(from_stage, names, "--from") if from_stage else 0
+    last = _position(to_stage, names, "--to") if to_stage else len(names) - 1
+    for name in force:
+        _position(name, names, "--force")
+    if last < first:
+        raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
+    return first, last
 
 
 def _position(name: str, names: Sequence[str], what: str) -> int:

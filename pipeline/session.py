@@ -176,7 +176,7 @@ class Session:
         }
         self._store.complete_execution(execution_id, seconds, inputs, outputs)
         stage.forget(self._root)
-        return Execution(execution_id, name, inputs, outputs, properties)
+        return Execution(execution_id, name, inputs, outputs, properties, fingerprint, started, seconds)
 
     def _note_failure(self, error: BaseException, execution_id: int, seconds: float) -> None:
         state = "not_blessed" if isinstance(error, NotBlessed) else "failed"

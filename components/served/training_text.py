@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from components.documents import Documents
 from components.served.folder import version_folder
-from pipeline.metadata import FILE_NAME, MetadataStore
+from pipeline.lineage import trace
+from pipeline.metadata import FILE_NAME
 
 
 def training_text(model: Path) -> dict[str, str] | None:
@@ -20,13 +20,10 @@ def training_text(model: Path) -> dict[str, str] | None:
     root = version.parents[2]  # <root>/serving/<name>/<version>
     if not (root / FILE_NAME).is_file():
         return None
-    destination = version.relative_to(root).as_posix()
-    with MetadataStore(root, read_only=True) as store:
-        for pushed in sorted(root.glob("pusher/*/pushed_model/pushed.json")):
-            if json.loads(pushed.read_text("utf-8"))["destination"] == destination:
-                for examples in store.made_from(pushed.parent, "Examples"):
-                    split = Documents.splits(examples).get("train")
-                    if split is not None:
-                        ids = (str(fields["id"]) for fields in split.fields())
-                        return {name: split.read(i) for i, name in enumerate(ids)}
+    for execution in trace(version).before:
+        if "examples" in execution.outputs:
+            split = Documents.splits(execution.outputs["examples"].path).get("train")
+            if split is not None:
+                ids = (str(fields["id"]) for fields in split.fields())
+                return {name: split.read(i) for i, name in enumerate(ids)}
     return None

@@ -13,7 +13,7 @@ import pytest
 from components.lab import catalogue
 from pipeline import graph
 from pipeline.cli import main
-from pipeline.fingerprint import SOURCE_ROOT
+from pipeline.code import SOURCE_ROOT
 from tests.pipeline import fakes
 
 RECIPE = "# A recipe for tests.\npipeline: {name: fake}\nexample_gen: {source: 'inline:hello'}\n"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint import code_digests, digest_folder, hash_ingredients, ingredients
+from pipeline.code import code_digests
+from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
 from pipeline.stage import Stage
 from tests.pipeline import fakes
 

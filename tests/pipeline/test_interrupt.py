@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.fingerprint import SOURCE_ROOT
+from pipeline.code import SOURCE_ROOT
 from pipeline.interrupt import ending_at_interrupt
 from tests.processes import heeding_interrupts
 

@@ -21,7 +21,7 @@ from components.scorer import TokenScore
 from components.served import novelty
 from components.served.novelty import Copied
 from pipeline.cli import main
-from pipeline.fingerprint import SOURCE_ROOT
+from pipeline.code import SOURCE_ROOT
 from tests.components.exporter import exported
 from tests.processes import heeding_interrupts
 

@@ -14,9 +14,9 @@ import pytest
 
 from pipeline import graph, runner
 from pipeline.artifacts import Examples, HyperParameters, Model
+from pipeline.code import SOURCE_ROOT
 from pipeline.config import Config
 from pipeline.errors import Refused, UsageError
-from pipeline.fingerprint import SOURCE_ROOT
 from pipeline.metadata import MetadataStore
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary

@@ -1,0 +1,73 @@
+"""Garbage collection: removes the outputs of executions that neither the newest ones nor these were made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.metadata import FILE_NAME, TEMPORARY, Execution, MetadataStore
+from pipeline.stage_log import FOLDER as LOGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Garbage:
+    """What can go.
+
+    Attributes:
+        path: A folder of an execution, or a log.
+        size: Bytes.
+    """
+
+    path: Path
+    size: int
+
+
+def collect(root: Path, keep: int, delete: bool) -> list[Garbage]:
+    """Finds the outputs that nothing kept was made from, and removes them if asked to. Lineage still knows of them.
+
+    Args:
+        root: Root folder.
+        keep: Of each stage, so many of the newest executions are kept, and whatever they were made from.
+        delete: Removes it; nobody else may use the root then.
+
+    Raises:
+        UsageError: There is no store; a run is going on.
+    """
+    if not (root / FILE_NAME).is_file():
+        raise UsageError(
+            f"gc: --root must be the root folder of a pipeline. Received: {str(root)!r}, without {FILE_NAME}."
+        )
+    with MetadataStore(root, read_only=not delete, alone=delete) as store:
+        garbage = _find(store.root, store.executions(), keep)
+        for number, found in enumerate(garbage if delete else ()):
+            # Renamed first: half a folder must not look like an output. The next run removes what is left here.
+            aside = store.root / TEMPORARY / f"garbage-{os.getpid()}-{number}"
+            found.path.rename(aside)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    return garbage
+
+
+def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
+    makers = {artifact.path: one for one in executions for artifact in one.outputs.values()}
+    newest: dict[str, list[Execution]] = {}
+    for one in reversed(executions):
+        if all(artifact.path.is_dir() for artifact in one.outputs.values()):
+            newest.setdefault(one.stage, []).append(one)
+    waiting = [one for found in newest.values() for one in found[:keep]]
+    kept: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one.id not in kept:
+            kept.add(one.id)
+            waiting += [makers[artifact.path] for artifact in one.inputs.values() if artifact.path in makers]
+    old = [one for one in executions if one.id not in kept]
+    paths = [root / one.stage / str(one.id) for one in old] + [root / LOGS / f"{one.stage}-{one.id}.log" for one in old]
+    return [Garbage(path, _size(path)) for path in paths if path.exists()]
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
