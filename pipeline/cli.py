@@ -149,8 +149,14 @@ def _lineage(arguments: argparse.Namespace) -> int:
     from pipeline import console, lineage_text
     from pipeline.lineage import trace
 
+    traced = trace(arguments.path)
+    if traced is None:
+        raise UsageError(
+            "lineage: PATH must be an artifact, <root>/<stage>/<number>/<key>, an execution or a pushed version. "
+            f"Received: {str(arguments.path)!r}, which no execution made."
+        )
     forms = {"json": lineage_text.as_json, "mermaid": lineage_text.as_mermaid, "text": lineage_text.as_text}
-    console.say(forms[arguments.form](trace(arguments.path)))
+    console.say(forms[arguments.form](traced))
     return DONE
 
 

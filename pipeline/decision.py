@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.fingerprint import digest_folder, hash_ingredients
+from pipeline.files import digest_folder
+from pipeline.fingerprint import hash_ingredients
 from pipeline.metadata import Execution, MetadataStore
 from pipeline.stage import Stage
 

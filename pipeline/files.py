@@ -1,5 +1,6 @@
-"""What an execution says of itself on disk, and what makes a rename outlive a power cut."""
+"""Digests of folders, what an execution says of itself on disk, and what makes a rename outlive a power cut."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,21 @@ def read_execution(artifact: Path) -> dict[str, Any] | None:
     file = artifact.parent / EXECUTION
     record = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return record if artifact.name in record.get("outputs", ()) else None
+
+
+def digest_folder(path: Path) -> str:
+    """Hashes the files of a folder: relative paths, in order, and bytes. Times, modes and empty folders do not count.
+
+    Returns:
+        A hexadecimal SHA-256.
+    """
+    total = hashlib.sha256()
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    for name in sorted(files):
+        with files[name].open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{len(name.encode())}:{name}={content}\n".encode())
+    return total.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -34,18 +34,3 @@ def ingredients(stage: Stage, input_digests: Mapping[str, str], root: Path) -> d
         "environment": stage.environment(root),
         "inputs": dict(input_digests),
     }
-
-
-def digest_folder(path: Path) -> str:
-    """Hashes the files of a folder: relative paths, in order, and bytes. Times, modes and empty folders do not count.
-
-    Returns:
-        A hexadecimal SHA-256.
-    """
-    total = hashlib.sha256()
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    for name in sorted(files):
-        with files[name].open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{len(name.encode())}:{name}={content}\n".encode())
-    return total.hexdigest()

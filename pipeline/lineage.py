@@ -34,14 +34,17 @@ class Lineage:
     runs: Mapping[int, Sequence[int]]
 
 
-def trace(path: Path) -> Lineage:
+def trace(path: Path) -> Lineage | None:
     """Traces an artifact.
 
     Args:
         path: Its folder, a file in it, the folder of its execution (the first output then), or a pushed version.
 
+    Returns:
+        None if no execution of the root made what lies there.
+
     Raises:
-        UsageError: Nothing that a root remembers lies there.
+        UsageError: It lies in no root.
     """
     root = root_of(path)
     with MetadataStore(root, read_only=True) as store:
@@ -53,10 +56,7 @@ def trace(path: Path) -> Lineage:
     if found is None:  # the folder of an execution
         found = next((pair for place, pair in made.items() if place.parent == folder), None)
     if found is None:
-        raise UsageError(
-            f"Lineage: PATH must be an artifact, an execution or a pushed version of {root}. Received: {str(path)!r}. "
-            "Artifacts lie in <root>/<stage>/<number>/; the command `runs` lists the runs."
-        )
+        return None
     maker, artifact = found
     return Lineage(root, artifact, maker, _before(maker, made), _after(artifact, executions), runs)
 

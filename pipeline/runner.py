@@ -14,7 +14,8 @@ from pipeline import graph
 from pipeline.config import Config
 from pipeline.decision import FIRST_TIME, damaged, decide
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.fingerprint import digest_folder, ingredients
+from pipeline.files import digest_folder
+from pipeline.fingerprint import ingredients
 from pipeline.locks import remove_stale
 from pipeline.metadata import FILE_NAME, TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.session import Listener, Session, execution_folders

@@ -16,8 +16,8 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.decision import damaged, decide
 from pipeline.errors import NotBlessed, Refused
-from pipeline.files import EXECUTION, sync_folder
-from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
+from pipeline.files import EXECUTION, digest_folder, sync_folder
+from pipeline.fingerprint import hash_ingredients, ingredients
 from pipeline.locks import locked
 from pipeline.metadata import TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.stage import Stage

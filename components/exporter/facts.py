@@ -17,8 +17,7 @@ from components.tasks.task import TaskModel
 from components.transform.graph import TARGET
 from components.transform.manifest import FILE_NAME as MANIFEST
 from components.transform.tokenizers import SETTINGS, load
-from pipeline.files import read_execution
-from pipeline.fingerprint import digest_folder
+from pipeline.files import digest_folder, read_execution
 
 
 def gather(name: str, model: TaskModel, inputs: Mapping[str, Path], saved_model: Path) -> Facts:

@@ -20,7 +20,8 @@ def training_text(model: Path) -> dict[str, str] | None:
     root = version.parents[2]  # <root>/serving/<name>/<version>
     if not (root / FILE_NAME).is_file():
         return None
-    for execution in trace(version).before:
+    traced = trace(version)
+    for execution in traced.before if traced is not None else ():
         if "examples" in execution.outputs:
             split = Documents.splits(execution.outputs["examples"].path).get("train")
             if split is not None:

@@ -13,7 +13,7 @@ from components.native_logs import import_quietly
 from components.workspace import remove
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig
-from pipeline.fingerprint import digest_folder
+from pipeline.files import digest_folder
 from pipeline.stage import Stage
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from components.workspace import LOCK, locked, remove
 from pipeline.artifacts import Artifact, Examples, HyperParameters
 from pipeline.config import Config
 from pipeline.config_file import dump_config
-from pipeline.fingerprint import digest_folder
+from pipeline.files import digest_folder
 from pipeline.stage import Stage
 from pipeline.tuner_config import SEARCHED_SECTIONS, TunerConfig, is_integer
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.code import code_digests
-from pipeline.fingerprint import digest_folder, hash_ingredients, ingredients
+from pipeline.files import digest_folder
+from pipeline.fingerprint import hash_ingredients, ingredients
 from pipeline.stage import Stage
 from tests.pipeline import fakes
 

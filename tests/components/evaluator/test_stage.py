@@ -15,7 +15,7 @@ from components.tasks.regression import SequenceRegressor
 from components.transform.tokenizers import IDENTITY, CharTokenizer
 from pipeline.config import EvaluatorConfig, ModelConfig
 from pipeline.evaluator_config import TASK_METRICS
-from pipeline.fingerprint import digest_folder
+from pipeline.files import digest_folder
 from tests.components.tasks import example_data
 from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
 

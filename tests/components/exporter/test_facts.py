@@ -9,7 +9,7 @@ import pytest
 from components.exporter.stage import Exporter
 from components.native_logs import import_quietly
 from components.tasks import files
-from pipeline.fingerprint import digest_folder
+from pipeline.files import digest_folder
 
 
 @pytest.fixture
