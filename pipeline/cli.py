@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import model_commands
+from pipeline.completion import SHELLS, completed, script
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.model_commands import folder
 
@@ -113,6 +114,22 @@ def _run(arguments: argparse.Namespace) -> int:
     if summary.exception is not None:
         return _report(summary.exception, arguments.debug)
     return NOT_BLESSED if summary.status == "not_blessed" else DONE
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from pipeline import console, project
+
+    console.show_project(*project.start(arguments.folder, arguments.texts))
+    return DONE
+
+
+def _completion(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from pipeline import console, graph
+
+    recipes = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+    names = {"stages": [stage.stage_name() for stage in graph.stages()], "configs": recipes}
+    console.say(script(parser, arguments.shell, names, files="configs"))
+    return DONE
 
 
 def _check_backend() -> None:
@@ -238,59 +255,119 @@ def _parser() -> _Parser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def command(name: str, function: object, text: str, *examples: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog="\n".join(["examples:", *(f"  {parser.prog} {example}" for example in examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
         added.set_defaults(command=function)
         added.add_argument("--debug", action="store_true", help="show the traceback of an error")
         return added
 
-    run = command("run", _run, "Run the pipeline; what is unchanged since an earlier run is not done again.")
+    init = command(
+        "init",
+        _init,
+        "Start a project: write a configuration that fits the size of your own texts.",
+        "init novels ~/texts",
+        "init letters 'letters/*.txt'",
+    )
+    init.add_argument("folder", type=folder, metavar="DIR", help="folder to make; its name is the pipeline's")
+    init.add_argument("texts", metavar="TEXTS", help="a UTF-8 file, a folder of .txt files, or a glob in quotes")
+
+    run = command(
+        "run",
+        _run,
+        "Run the pipeline; what is unchanged since an earlier run is not done again.",
+        "run",
+        "run --config hello",
+        "run --config novels/config.yaml --set model.units=256 --set trainer.epochs=4",
+        "run --config hello --from trainer --explain",
+    )
     _add_config(run)
-    run.add_argument("--from", dest="from_stage", metavar="S", help="first stage to run; earlier outputs are reused")
-    run.add_argument("--to", dest="to_stage", metavar="S", help="last stage to run")
+    from_stage = "first stage to run; earlier outputs are reused"
+    completed(run.add_argument("--from", dest="from_stage", metavar="S", help=from_stage), "stages")
+    completed(run.add_argument("--to", dest="to_stage", metavar="S", help="last stage to run"), "stages")
     no_cache = "run S even if unchanged (repeatable)"
-    run.add_argument("--force", "--no-cache", action="append", default=[], metavar="S", help=no_cache)
+    force = run.add_argument("--force", "--no-cache", action="append", default=[], metavar="S", help=no_cache)
+    completed(force, "stages")
     run.add_argument("--explain", action="store_true", help="say why each stage would run or not, and run nothing")
     run.set_defaults(one_stage=False)
 
-    stage = command("stage", _run, "Run one stage; inputs that are not given are the newest ones in the root.")
-    stage.add_argument("name", metavar="NAME", help="a name from the command `stages`")
+    stage = command(
+        "stage",
+        _run,
+        "Run one stage; inputs that are not given are the newest ones in the root.",
+        "stage evaluator --config hello",
+        "stage evaluator --config hello --input model=runs/hello/trainer/6/model",
+    )
+    completed(stage.add_argument("name", metavar="NAME", help="a name from the command `stages`"), "stages")
     _add_config(stage)
     stage.add_argument("--input", action="append", default=[], metavar="KEY=PATH", help="an input folder (repeatable)")
     stage.set_defaults(one_stage=True)
 
     model_commands.add(command)
 
-    runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
+    runs = command(
+        "runs", _runs, "List the runs of a root, or of every folder in runs/.", "runs", "runs --root runs/hello"
+    )
     runs.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: all of runs/*)")
     runs.add_argument("--json", action="store_true", help="print one JSON object")
 
-    gc = command("gc", _gc, "List what old executions of a root take up; with --delete, remove it.")
+    gc = command(
+        "gc",
+        _gc,
+        "List what old executions of a root take up; with --delete, remove it.",
+        "gc --root runs/hello",
+        "gc --root runs/hello --keep 1 --delete",
+    )
     gc.add_argument("--root", type=folder, required=True, metavar="DIR", help="root folder")
     gc.add_argument("--keep", type=int, default=3, metavar="N", help="newest executions of each stage (default: 3)")
     gc.add_argument("--delete", action="store_true", help="remove it, rather than list it")
     gc.add_argument("--json", action="store_true", help="print one JSON object")
 
-    lineage = command("lineage", _lineage, "Tell what made an artifact, back to the corpus, and what it was used in.")
+    lineage = command(
+        "lineage",
+        _lineage,
+        "Tell what made an artifact, back to the corpus, and what it was used in.",
+        "lineage runs/hello/serving/hello/1",
+        "lineage runs/hello/trainer/6/model --mermaid",
+    )
     lineage.add_argument("path", type=folder, metavar="PATH", help="an artifact, an execution or a pushed version")
     form = lineage.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print one JSON object")
     form.add_argument("--mermaid", dest="form", action="store_const", const="mermaid", help="print a graph for Mermaid")
     lineage.set_defaults(form="text")
 
-    lab = command("lab", _lab, "Measure and draw the lecture's demonstrations of gradients on the real layer.")
+    lab = command(
+        "lab",
+        _lab,
+        "Measure and draw the lecture's demonstrations of gradients on the real layer.",
+        "lab --list",
+        "lab cliff truncation --output runs/lab",
+    )
     lab.add_argument("names", nargs="*", metavar="NAME", help="which ones, see --list (default: all short ones)")
     lab.add_argument("--list", action="store_true", help="list the demonstrations and do nothing else")
     lab.add_argument("--output", type=folder, default=Path("runs/lab"), metavar="DIR", help="default: runs/lab")
     lab.add_argument("--seed", type=int, default=0, metavar="S", help="seed of everything drawn (default: 0)")
 
-    command("stages", _stages, "List the stages: name, inputs → outputs, what each does.")
-    command("configs", _configs, "List the recipes that --config knows by name.")
+    command("stages", _stages, "List the stages: name, inputs → outputs, what each does.", "stages")
+    command("configs", _configs, "List the recipes that --config knows by name.", "configs")
+
+    text = "Print what makes a shell complete the commands, options and names of rnn-pipeline."
+    completion = command(
+        "completion", functools.partial(_completion, parser), text, "completion bash >> ~/.bashrc", "completion zsh"
+    )
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash or zsh")
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default="quickstart", metavar="F", help="YAML file or recipe (default: quickstart)")
+    text = "YAML file or recipe (default: quickstart)"
+    completed(parser.add_argument("--config", default="quickstart", metavar="F", help=text), "configs")
     parser.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")

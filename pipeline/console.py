@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.collect import Garbage
 from pipeline.decision import FIRST_TIME
 from pipeline.metadata import FILE_NAME, MetadataStore, RunRecord
+from pipeline.project import Texts
 from pipeline.runner import Explanation
 from pipeline.stage import Stage
 from pipeline.stage_log import last_lines
@@ -124,6 +125,13 @@ def show_bulk(summary: Mapping[str, Any], output: Path, as_json: bool) -> None:
     bad = f", {summary['bad']:,} bad ({_short(output / 'bad_records.jsonl')})" if summary["bad"] else ""
     speed = f"{summary['tokens']:,} tokens, {summary['tokens_per_second']:,.0f} a second"
     say(f"{summary['read']:,} records read, {summary['answered']:,} answered{bad}; {speed}: {_short(output)}")
+
+
+def show_project(config: Path, texts: Texts) -> None:
+    """Shows what a new project is made of, and what to do next."""
+    path = shlex.quote(_short(config.absolute()))
+    say(f"{path}: {texts.characters:,} characters in {texts.files:,} files ({texts.source})")
+    say(f"Next:  python run_pipeline.py run --config {path}")
 
 
 def show_explanations(explanations: Sequence[Explanation], as_json: bool) -> None:

@@ -10,12 +10,18 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.interrupt import ending_at_interrupt
 
-AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+AddCommand = Callable[..., argparse.ArgumentParser]  # name, function, text, examples
 
 
 def add(command: AddCommand) -> None:
     """Adds the commands to the parser."""
-    sample = command("sample", _sample, "Sample text from a pushed model.")
+    sample = command(
+        "sample",
+        _sample,
+        "Sample text from a pushed model.",
+        "sample --model runs/quickstart/serving/quickstart --stream",
+        "sample --model runs/quickstart/serving/quickstart --prompt 'ROMEO' --temperature 0.7 --num 3 --stats",
+    )
     _add_model(sample)
     prompt = sample.add_mutually_exclusive_group()
     prompt.add_argument("--prompt", default="", metavar="T", help="text to continue (default: none)")
@@ -38,14 +44,26 @@ def add(command: AddCommand) -> None:
     )
     sample.add_argument("--json", action="store_true", help="print one JSON object")
 
-    score = command("score", _score, "Tell how well a pushed model predicts texts.")
+    score = command(
+        "score",
+        _score,
+        "Tell how well a pushed model predicts texts.",
+        "score --model runs/quickstart/serving/quickstart sonnet.txt",
+        "score --model runs/quickstart/serving/quickstart --verbose -",
+    )
     _add_model(score)
     files = "UTF-8 texts, a document each; - (default) is standard input"
     score.add_argument("files", nargs="*", default=["-"], metavar="FILE", help=files)
     score.add_argument("--verbose", action="store_true", help="tell what was expected, character by character")
     score.add_argument("--json", action="store_true", help="print one JSON object")
 
-    serve = command("serve", _serve, "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.")
+    serve = command(
+        "serve",
+        _serve,
+        "Serve a pushed model: TensorFlow Serving's REST and gRPC, streams, and a page.",
+        "serve --model runs/quickstart/serving/quickstart",
+        "serve --model runs/quickstart/serving/quickstart --port 8601 --grpc-port 8600 --limit concurrent=32",
+    )
     _add_model(serve)
     serve.add_argument("--name", default="rnn", metavar="N", help="that clients know it by (default: rnn)")
     serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: 127.0.0.1, this machine only")
@@ -59,7 +77,13 @@ def add(command: AddCommand) -> None:
     )
     serve.add_argument("--keep", type=int, default=2, metavar="N", help="newest versions served at once (default: 2)")
 
-    bulk = command("bulk", _bulk, "Answer every line of files with a pushed model; each record's answer is its own.")
+    bulk = command(
+        "bulk",
+        _bulk,
+        "Answer every line of files with a pushed model; each record's answer is its own.",
+        "bulk --model runs/quickstart/serving/quickstart --output answers prompts.txt",
+        "bulk --model runs/names/serving/names --signature classify --output classes names.jsonl --field name",
+    )
     _add_model(bulk)
     bulk.add_argument("--signature", default="serving_default", metavar="S", help="generate, score, classify, tag, …")
     bulk.add_argument("--output", type=folder, required=True, metavar="DIR", help="folder to make; must not exist yet")

@@ -1,0 +1,82 @@
+"""A project from somebody's own texts: what is written, how it fits their size, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli, project
+from pipeline.config_file import load_config
+from pipeline.errors import UsageError
+
+LINE = "Ein Satz, der für sich allein steht.\n"
+
+
+def write(folder: Path, files: int, characters: int) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(files):
+        (folder / f"{number}.txt").write_text((LINE * (characters // len(LINE) + 1))[:characters], encoding="utf-8")
+    return folder
+
+
+def test_project_of_a_folder_is_a_configuration_of_its_size(tmp_path: Path) -> None:
+    texts = write(tmp_path / "texts" / "deep", files=3, characters=10_000)
+    path, found = project.start(tmp_path / "My novels!", str(texts.parent))
+    config = load_config(path)
+    assert (found.files, found.characters) == (3, 30_000)
+    assert config.pipeline.name == "My-novels"
+    assert config.example_gen.source == f"text:{texts.parent}/**/*.txt"
+    assert config.example_gen.split_by == "position"  # three documents make no shares of 5 %
+    # Each lane is long enough for its state to matter, on nine tenths of the text.
+    transform = config.transform
+    assert 27_000 // (transform.lanes * transform.window_length) >= 40
+    assert config.model.units * config.model.layers <= 128
+
+
+@pytest.mark.parametrize(("characters", "units", "layers"), [(3_000, 64, 1), (600_000, 128, 2), (3_200_000, 256, 2)])
+def test_project_of_more_text_has_a_larger_model(tmp_path: Path, characters: int, units: int, layers: int) -> None:
+    write(tmp_path / "texts", 1, characters)
+    config = load_config(project.start(tmp_path / "p", str(tmp_path / "texts" / "0.txt"))[0])
+    assert (config.model.units, config.model.layers) == (units, layers)
+    assert config.trainer.epochs >= 2
+
+
+def test_project_of_many_documents_splits_by_whole_ones(tmp_path: Path) -> None:
+    texts = write(tmp_path / "texts", files=40, characters=100)
+    assert load_config(project.start(tmp_path / "p", f"{texts}/*.txt")[0]).example_gen.split_by == "hash"
+
+
+def test_project_of_a_file_with_a_name_like_a_pattern_finds_it(tmp_path: Path) -> None:
+    file = write(tmp_path / "a'b [1]", 1, 3_000) / "0.txt"
+    path, found = project.start(tmp_path / "p", str(file))
+    assert found.files == 1
+    from components.example_gen.sources import list_files
+
+    assert [one.path for one in list_files(load_config(path).example_gen.source)] == [str(file)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"short", "at least 2,000 characters. Received"),
+        (b"x" * 2_000_000 + b"\xff", "must be UTF-8. Received: .*whose byte 2,000,000 or"),
+        (b"x" * 5_000 + "é".encode()[:1], "must be UTF-8"),
+        (None, "must be a text file, a folder of .txt files or a glob. Received"),
+    ],
+    ids=["too short", "not UTF-8", "cut in a character", "nothing"],
+)
+def test_project_of_bad_texts_is_refused_and_writes_nothing(tmp_path: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        project.start(tmp_path / "p", str(tmp_path / "a.txt"))
+    assert not (tmp_path / "p").exists()
+
+
+def test_init_over_a_configuration_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = write(tmp_path / "texts", 1, 3_000)
+    assert cli.main(["init", str(tmp_path / "p"), str(texts)]) == 0
+    assert f"run --config {tmp_path}/p/config.yaml" in capsys.readouterr().out
+    before = (tmp_path / "p" / "config.yaml").read_bytes()
+    assert cli.main(["init", str(tmp_path / "p"), str(texts)]) == 2
+    assert "must not hold a config.yaml yet" in capsys.readouterr().err
+    assert (tmp_path / "p" / "config.yaml").read_bytes() == before
