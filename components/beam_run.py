@@ -34,10 +34,12 @@ class Meter:
     Attributes:
         label: What is done, for people and as the counters' namespace.
         path: A file that workers and driver share. Workers on a machine that lacks its folder count for Beam alone.
+        total: Bytes of all the work, for the time that is left; 0 if that is not known.
     """
 
     label: str
     path: str
+    total: int = 0
 
     def add(self, documents: int = 0, characters: int = 0, tokens: int = 0, bytes: int = 0) -> None:
         """Counts work that is done."""
@@ -68,7 +70,9 @@ class Meter:
             *counts, size = map(sum, zip(*_TICK.iter_unpack(_whole(path.read_bytes())), strict=True))
             units = ("documents", "characters", "tokens")
             done = "".join(f"{n:,} {unit}  " for n, unit in zip(counts, units, strict=True) if n)
-            return f"{self.label}: {done}{size / 1e6 / max(time.monotonic() - started, 1e-3):,.1f} MB/s"
+            seconds = max(time.monotonic() - started, 1e-3)
+            left = f"  ETA {seconds * (self.total - size) / size:.0f} s" if 0 < size < self.total else ""
+            return f"{self.label}: {done}{size / 1e6 / seconds:,.1f} MB/s{left}"
 
         def show() -> None:
             last_line = started

@@ -51,9 +51,9 @@ class StatisticsGen(Stage):
         folder = outputs["statistics"]
         work = folder / "work"
         work.mkdir()
-        meter = Meter("statistics_gen", str(work / "meter"))
         folders = {name: str(documents.folder) for name, documents in splits.items()}
         blocks = cut_blocks(splits)
+        meter = Meter("statistics_gen", str(work / "meter"), sum(block.stop - block.start for block in blocks))
         with meter.shown():
             run_pipeline(blocks, CountBlocks(CountJob(folders, str(work), _KEPT, meter)), self.beam.model_dump())
         features = read_features(inputs["examples"])

@@ -94,7 +94,8 @@ def transform_examples(
         for name in TEXTS
         if name in corpus.features
     }
-    meter = Meter("transform: count", str(folder / "progress"))
+    total = sum(corpus.bytes(spec) for spec in elements)
+    meter = Meter("transform: count", str(folder / "progress"), total)
     counts_file = graph / "counts.pickle"
     with meter.shown():
         job = FeatureJob(corpus, countings, meter)
@@ -115,7 +116,7 @@ def transform_examples(
     for split, documents in corpus.splits.items():
         (folder / f"Split-{split}").mkdir()
         shutil.copyfile(documents.folder / FIELDS, folder / f"Split-{split}" / FIELDS)
-    meter = Meter("transform: write", str(folder / "progress"))
+    meter = Meter("transform: write", str(folder / "progress"), total)
     with meter.shown():
         write = ForEach("Write examples", write_examples, (WriteJob(corpus, encoder, str(folder), meter),))
         run_pipeline(elements, write, options)

@@ -75,7 +75,8 @@ class Transform(Stage):
         blocks = [beam.Block(name, *span) for name, spans in ranges.items() for span in spans]
 
         counts_file = graph / "counts.pickle"
-        meter = Meter("transform: count", str(folder / "progress"))
+        total = sum(block.stop - block.start for block in blocks)
+        meter = Meter("transform: count", str(folder / "progress"), total)
         job = beam.CountJob(splits, what.count, what.anywhere, meter)
         with meter.shown():
             run_pipeline(blocks, beam.Count(beam.count, job, beam.Counts, counts_file), options)
@@ -91,7 +92,7 @@ class Transform(Stage):
         for name in splits:
             (folder / f"Split-{name}").mkdir()
             elements += lane_specs(name, layouts[name], counts.spans(name))
-        meter = Meter("transform: write", str(folder / "progress"))
+        meter = Meter("transform: write", str(folder / "progress"), total)
         lanes = beam.LaneJob(splits, layouts, tokenizer, str(folder), meter)
         with meter.shown():
             run_pipeline(elements, ForEach("Write lanes", beam.write_lane, (lanes,)), options)

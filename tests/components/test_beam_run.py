@@ -1,5 +1,6 @@
 """Beam's options from the configuration, the runners they name, and the meter."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_meter_shows_what_was_counted_and_leaves_no_file(tmp_path: Path, capsys:
     assert line.startswith("test: write: 3 documents  6 characters  ")
     assert line.rstrip().endswith(" MB/s")
     assert not (tmp_path / "progress").exists()
+
+
+def test_meter_that_knows_the_whole_tells_the_time_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    meter = Meter("test", str(tmp_path / "progress"), total=1000)
+    with meter.shown():
+        meter.add(bytes=250)
+    assert re.search(r" MB/s  ETA \d+ s\n$", capsys.readouterr().err)
+    with meter.shown():
+        meter.add(bytes=1000)
+    assert "ETA" not in capsys.readouterr().err
 
 
 def test_meter_file_is_removed_when_the_work_fails(tmp_path: Path) -> None:
