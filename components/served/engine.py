@@ -13,8 +13,8 @@ from components.served.language import Arrays, ServedLanguageModel
 from components.served.pieces import Pieces
 from components.served.request import TextRequest
 
-# Rows of a call of `write`, each a shape to compile, and how many steps a call takes at most: the more rows, the longer a
-# step, and a new text waits for the end of the call.
+# Rows of a call of `write`, each a shape to compile, and how many steps a call takes at most: the more rows, the longer
+# a step, and a new text waits for the end of the call.
 _STEPS = {1: 64, 4: 32, 8: 32, 16: 32, 32: 32, 48: 32, 64: 32}
 CAPACITY = max(_STEPS)
 # What a call costs beside its steps, in steps.
@@ -22,6 +22,8 @@ _CALL = 3
 # Long prompts are read apart, in pieces of these lengths; so many tokens of them between two calls of `write`.
 _PIECES = (256, 64)
 _READ_AT_ONCE = 1024
+# Steps that a call goes on at most once such a prompt is read: whoever waits has waited long.
+_SOON = 8
 
 
 class Text:
@@ -219,6 +221,8 @@ class Engine:
         waiting = np.array([text.waiting.size for text in self._texts], np.int32)
         apart = waiting >= _PIECES[-1]
         end = _best_length(np.where(apart, 0, waiting + self._left[:rows]), steps)
+        long = np.array([not text.tokens and text.prompt_tokens >= _PIECES[-1] for text in self._texts]) & ~apart
+        end = min([end, *(waiting[long] + _SOON).tolist()])
         given = np.zeros((size, steps), np.int32)
         given_count = np.zeros(size, np.int32)
         given_count[:rows] = np.where(apart, 0, np.minimum(waiting, end))
@@ -227,7 +231,7 @@ class Engine:
             given[row, :count] = text.waiting[:count]
             text.waiting = text.waiting[count:]
         left = np.minimum(self._left[:size], end - given_count)
-        left[:rows] = np.where(given_count[:rows] < waiting, 0, left[:rows])  # before its prompt is read a text has to wait
+        left[:rows][given_count[:rows] < waiting] = 0  # its prompt goes on
         outputs = self._model.write(
             given=given,
             given_count=given_count,
