@@ -84,20 +84,20 @@ def sample(logits: Any, uniform: Any, temperature: Any, top_k: Any, top_p: Any) 
     greedy = temperature <= 0
     # The maximum is taken off first: a small temperature then gives -inf, not inf - inf.
     scaled = logits - ops.max(logits, axis=-1, keepdims=True)
-    scaled = scaled / ops.where(greedy, 1.0, temperature)[:, None]
-    p = ops.softmax(scaled, axis=-1)
+    p = ops.exp(scaled / ops.where(greedy, 1.0, temperature)[:, None])  # of any sum
+    # What is most likely is at 0 now; the first of those is where 0 is passed.
+    p = ops.where(greedy[:, None], ops.cast(scaled >= 0, p.dtype), p)
+    uniform = ops.where(greedy, 0.0, uniform)
+    truncated = ~greedy & ((top_k > 0) | (top_p < 1.0))
 
     def of_all() -> Any:
         return _pass(p, uniform)
 
     def of_the_likeliest() -> Any:
-        truncated = _sample_likeliest(p, uniform, top_k, top_p)
-        return ops.where((top_k > 0) | (top_p < 1.0), truncated, of_all())
+        return ops.where(truncated, _sample_likeliest(p, uniform, top_k, top_p), of_all())
 
     # Sorting costs more than all the rest: only where some row asks for it. The other rows' tokens stay the same.
-    any_truncated = ops.any(~greedy & ((top_k > 0) | (top_p < 1.0)))
-    drawn = ops.cond(any_truncated, of_the_likeliest, of_all)
-    return ops.where(greedy, ops.cast(ops.argmax(scaled, axis=-1), "int32"), drawn)
+    return ops.cond(ops.any(truncated), of_the_likeliest, of_all)
 
 
 def _sample_likeliest(p: Any, uniform: Any, top_k: Any, top_p: Any) -> Any:

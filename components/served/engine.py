@@ -13,13 +13,17 @@ from components.served.language import Arrays, ServedLanguageModel
 from components.served.pieces import Pieces
 from components.served.request import TextRequest
 
-# Rows of a call of `write`, each a shape to compile, and how many steps a call takes: the more rows, the longer a step,
-# and a new text waits for the end of the call.
-_STEPS = {1: 64, 4: 32, 16: 32, 64: 32}
+# Rows of a call of `write`, each a shape to compile, and how many steps a call takes at most: the more rows, the longer
+# a step, and a new text waits for the end of the call.
+_STEPS = {1: 64, 4: 32, 8: 32, 16: 32, 32: 32, 48: 32, 64: 32}
 CAPACITY = max(_STEPS)
+# What a call costs beside its steps, in steps.
+_CALL = 3
 # Long prompts are read apart, in pieces of these lengths; so many tokens of them between two calls of `write`.
 _PIECES = (256, 64)
 _READ_AT_ONCE = 1024
+# Steps that a call goes on at most once such a prompt is read: whoever waits has waited long.
+_SOON = 8
 
 
 class Text:
@@ -213,19 +217,25 @@ class Engine:
         rows = len(self._texts)
         size = next(size for size in _STEPS if size >= rows)
         steps = _STEPS[size]
+        # What is long is read apart, when its turn comes.
+        waiting = np.array([text.waiting.size for text in self._texts], np.int32)
+        apart = waiting >= _PIECES[-1]
+        end = _best_length(np.where(apart, 0, waiting + self._left[:rows]), steps)
+        long = np.array([not text.tokens and text.prompt_tokens >= _PIECES[-1] for text in self._texts]) & ~apart
+        end = min([end, *(waiting[long] + _SOON).tolist()])
         given = np.zeros((size, steps), np.int32)
         given_count = np.zeros(size, np.int32)
-        held = np.zeros(size, bool)
+        given_count[:rows] = np.where(apart, 0, np.minimum(waiting, end))
         for row, text in enumerate(self._texts):
-            # What is long is read apart, when its turn comes.
-            now = text.waiting[: steps if text.waiting.size < _PIECES[-1] else 0]
-            given[row, : now.size], given_count[row] = now, now.size
-            text.waiting = text.waiting[now.size :]
-            held[row] = text.waiting.size > 0
+            count = given_count[row]
+            given[row, :count] = text.waiting[:count]
+            text.waiting = text.waiting[count:]
+        left = np.minimum(self._left[:size], end - given_count)
+        left[:rows][given_count[:rows] < waiting] = 0  # its prompt goes on
         outputs = self._model.write(
             given=given,
             given_count=given_count,
-            left=np.where(held, 0, self._left[:size]),
+            left=left,
             banned=self._banned[:size],
             recent=self._recent[:size],
             repeats=self._repeats[:size],
@@ -235,7 +245,20 @@ class Engine:
             values[:size] = outputs[name]
         for name, values in (("banned", self._banned), ("recent", self._recent), ("repeats", self._repeats)):
             values[:size] = outputs[name]
-        self._left[:size] = np.where(held, self._left[:size], outputs["left"])
+        self._left[:size] -= outputs["count"]
+        self._left[:size][outputs["ended"] | outputs["repeated"]] = 0
         for row, text in enumerate(self._texts):
             ids = outputs["tokens"][row, given_count[row] : given_count[row] + outputs["count"][row]]
             text.add(ids, *(outputs[name][row].item() for name in ("log_prob", "ended", "repeated")))
+
+
+def _best_length(remaining: np.ndarray, most: int) -> int:
+    """The number of steps for which a call writes most tokens a time: a row that is done early idles until its end.
+
+    Args:
+        remaining: Steps that each row has still to take, int32 [rows].
+        most: Steps that a call may take.
+    """
+    steps = np.arange(1, most + 1)
+    taken = np.minimum(remaining[:, None], steps).sum(axis=0)  # by all rows
+    return int(steps[np.argmax(taken / (steps + _CALL))])

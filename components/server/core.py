@@ -221,7 +221,7 @@ def _text_requests(inputs: Arrays, limits: Limits) -> list[TextRequest]:
             raise invalid(
                 f"Input {name!r} must have one value, or one for each of {rows} prompts. Received: {len(value)}."
             )
-        controls[name] = np.broadcast_to(value, [rows]).tolist()
+        controls[name] = value.tolist() * (1 if len(value) == rows else rows)
     try:
         return [
             TextRequest(
