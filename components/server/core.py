@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from components.served.engine import Text
 from components.served.language import Arrays as Carry
 from components.served.request import TextRequest
-from components.server.batching import Batcher, shared_outputs
+from components.server.batching import Batcher, can_join
 from components.server.errors import busy, invalid, too_late, unavailable
 from components.server.limits import Limits
 from components.server.sessions import Sessions
@@ -52,6 +52,7 @@ class Core:
         self.is_ending = False
         self._batchers: weakref.WeakKeyDictionary[LoadedVersion, dict[str, Batcher]] = weakref.WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
+        self._calls: set[Future[Any]] = set()
 
     @contextlib.contextmanager
     def admitted(self) -> Iterator[None]:
@@ -96,9 +97,8 @@ class Core:
         return {name: outputs[name] for name in version.signature(signature).outputs}
 
     async def _call(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
-        shared = shared_outputs(version.signature(signature))
         rows = {len(value) for value in inputs.values() if value.ndim}
-        if shared is None or len(rows - {1}) > 1 or 0 in rows:
+        if not can_join(version.signature(signature)) or len(rows - {1}) > 1 or 0 in rows:
             return await self.in_thread(lambda: version.call(signature, inputs))
         batchers = self._batchers.setdefault(version, {})
         if signature not in batchers:
@@ -106,7 +106,7 @@ class Core:
             async def call(inputs: Arrays) -> Arrays:
                 return await self._run(lambda: version.call(signature, inputs))
 
-            batchers[signature] = Batcher(call, shared, self.limits.rows)
+            batchers[signature] = Batcher(call, self.limits.rows)
         return await self._in_time(batchers[signature](inputs), self._deadline())
 
     def _check_size(self, signature: str, inputs: Arrays) -> None:
@@ -128,7 +128,10 @@ class Core:
         return await self._in_time(self._run(function), self._deadline())
 
     def _run(self, function: Callable[[], _Result]) -> Awaitable[_Result]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, function)
+        call = self._threads.submit(function)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return asyncio.wrap_future(call)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.limits.seconds
@@ -196,6 +199,11 @@ class Core:
         finally:
             for job in jobs:
                 job.cancel()  # nothing, for a text that is done
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a version is being loaded, or a signature called, be it for a client that does not wait any more."""
+        return self.versions.is_loading or bool(self._calls)
 
     def close(self) -> None:
         """Ends the threads."""
