@@ -104,8 +104,8 @@ def curves(
 
     Args:
         lines: What → its curve, in the order of the colours.
-        log: The axis is logarithmic; it is, too, when the numbers are of very different sizes.
-        share: The numbers are shares, 0 to 1.
+        log: The axis is logarithmic; it is, too, when the numbers are of very different sizes and no shares.
+        share: The numbers are shares, on an axis from 0 to 100 %.
         marked: Those of `lines` that have a point at each step.
         level: (what, number) of a horizontal line.
         events: What → the steps that get a mark at the top.
@@ -120,11 +120,11 @@ def curves(
             axes.axhline(level[1], color=_INK, linewidth=0.9, linestyle="--", label=f"{level[0]} {level[1]:g}")
         numbers = [number for line in lines.values() for _, number in line]
         wide = bool(numbers) and 0 < _WIDE * min(numbers) < max(numbers)
-        if wide or (log and any(number > 0 for number in numbers)):
-            _logarithmic(axes)
         if share:
             axes.set_ylim(-0.02, 1.02)
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        elif wide or (log and any(number > 0 for number in numbers)):
+            _logarithmic(axes)
         for color, (what, places) in zip(reversed(COLORS), (events or {}).items(), strict=False):
             tops = np.full(len(places), 0.97)
             transform = axes.get_xaxis_transform()

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from components.trainer.diagnostics import plots
 from components.trainer.diagnostics.page import write_page
 from tests.histories import evaluation, layer, measures, step, whole
 
@@ -153,6 +154,15 @@ def test_page_of_a_history_that_lacks_things_is_a_page(history, tmp_path):
 
     assert "What it came to" in text
     assert "nan" not in text.lower().split()
+
+
+@pytest.mark.parametrize(("share", "is_linear"), [(True, True), (False, False)])
+def test_curve_of_numbers_of_very_different_sizes_is_logarithmic_but_not_of_shares(share, is_linear):
+    svg = plots.curves("clipped", "", {"clipped": [(1, 0.001), (2, 0.5), (3, 0.999)]}, "", share=share)
+
+    (path,) = re.findall(rf'<path d="([^"]*)"[^>]*stroke: {plots.COLORS[0]}', svg)
+    first, second, third = [float(point.split()[1]) for point in re.split("[ML]", path)[1:]]
+    assert (second - first == pytest.approx(third - second, rel=1e-3)) == is_linear
 
 
 def test_page_escapes_what_a_history_holds(tmp_path):
