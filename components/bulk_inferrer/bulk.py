@@ -21,7 +21,6 @@ from components.bulk_inferrer.handler import Shard, SignatureHandler
 from components.bulk_inferrer.output import FORMATS, texts
 from components.bulk_inferrer.records import Bad, Layout, Piece, divide, read
 from components.example_gen.blocks import is_compressed
-from components.json_values import json_value
 from components.workspace import locked
 from pipeline.errors import UsageError
 from pipeline.files import sync_folder
@@ -149,7 +148,7 @@ def _summary(job: Job, files: Sequence[str], counts: Sequence[dict[str, Any]], s
         "tokens": tokens,
         "seconds": round(seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1),
-        **next((each["constants"] for each in counts if each["constants"]), {}),
+        **next(({"classes": each["classes"]} for each in counts if each["classes"]), {}),
     }
 
 
@@ -203,7 +202,7 @@ def write_shard(shard: Shard, job: Job, meter: Meter) -> None:
         "answered": len(rows),
         "tokens": shard.tokens,
         "bad": [answer._asdict() for answer in shard.answers if isinstance(answer, Bad)],
-        "constants": json_value(texts(shard.constants)),
+        "classes": texts(shard.classes),
     }
     _write(folder / _COUNTS / f"{shard.number:05d}", json.dumps(counts).encode())
     meter.add(documents=len(rows), tokens=shard.tokens, bytes=len(answers))

@@ -26,7 +26,6 @@ class Call:
         record: The input that records go into.
         options: The other inputs, one value for all records.
         seed: The seed that each record's own is made from; None where nothing is drawn.
-        constants: Outputs that are the same for all records: the names of classes.
     """
 
     folder: Path
@@ -34,7 +33,6 @@ class Call:
     record: str
     options: Mapping[str, int | float]
     seed: int | None
-    constants: tuple[str, ...]
 
     def seed_of(self, key: str) -> int:
         """A record's seed, of 53 bits: those that every reader of JSON can take.
@@ -79,7 +77,6 @@ def describe(model: Path, signature: str, options: Mapping[str, str], seed: int 
         record=str(_record_input(tf, definition)),
         options=defaults | {name: _value(name, text, defaults, signature) for name, text in options.items()},
         seed=(seed or 0) if drawn else None,
-        constants=tuple(sorted(name for name, info in definition.outputs.items() if _dims(info)[:1] != [-1])),
     )
 
 

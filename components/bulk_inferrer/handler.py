@@ -30,14 +30,14 @@ class Shard:
         answers: One for each record: `key`, `seed` where there is one, and the signature's outputs as plain Python
             values; or why it has none.
         tokens: How many a language model wrote, or else how many were read.
-        constants: Outputs that all records have in common.
+        classes: What `probabilities` are of, in their order; None where there are none.
     """
 
     number: int
     records: list[Record | Bad]
     answers: list[Row | Bad] = dataclasses.field(default_factory=list)
     tokens: int = 0
-    constants: Row = dataclasses.field(default_factory=dict)
+    classes: list[bytes] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,8 @@ class SignatureHandler(ModelHandler[Shard, Shard, Model]):
         specs = signature.inputs
         outputs = signature(**{name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()})
         found = {name: outputs[name].numpy() for name in sorted(outputs)}
-        shard.constants = {name: found.pop(name).tolist() for name in self._call.constants}
+        if "classes" in found:
+            shard.classes = found.pop("classes")[0].tolist()  # the same in each row
         lengths = np.count_nonzero(found["tags"] != b"", axis=1) if "tags" in found else None
         for number, head in enumerate(heads):
             row = {name: _own(values, number, len(heads)) for name, values in found.items()}

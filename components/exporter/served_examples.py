@@ -131,8 +131,10 @@ class ServedExamples(tf.Module):
     def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:
         answers = dict(predicted)
         for name, feature in self._model.classes_of.items():
-            answers["classes"] = classes = tf.constant(list(self._spec.classes[feature]))
+            classes = tf.constant(list(self._spec.classes[feature]))
             answers[name] = tf.gather(classes, predicted[name])
+            # In each row: TensorFlow Serving's row format, and its batching, want as many rows of every output.
+            answers["classes"] = tf.broadcast_to(classes, [tf.shape(predicted[name])[0], len(classes)])
             if feature == "tags" and lengths is not None:
                 steps = tf.range(tf.shape(answers[name])[1])
                 answers[name] = tf.where(steps[None] < lengths[:, None], answers[name], "")

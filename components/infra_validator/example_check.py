@@ -52,8 +52,8 @@ def call(signature: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def wrong_answers(signatures: Any, task: str, classes: Sequence[str] = ()) -> tuple[list[str], str]:
     """A sentence for each thing about a task's answers that is not as it should be; and the answers as text.
 
-    They are to be finite, the same when asked again, and a row's the same without its batch mates; a class that the
-    model does not know is to have none.
+    They are to have as many rows as the request, to be finite, the same when asked again, and a row's the same without
+    its batch mates; a class that the model does not know is to have none.
 
     Args:
         signatures: Of the SavedModel.
@@ -68,7 +68,13 @@ def wrong_answers(signatures: Any, task: str, classes: Sequence[str] = ()) -> tu
         return [f"Signature {task!r}: outputs must be {OF_EXAMPLES[task]}; they are {found}."], ""
     rows = requests(signature, classes)
     answers, again = call(signature, rows), call(signature, rows)
-    reasons = []
+    reasons = [
+        f"{name} must have a row for each of the {len(_TEXTS)} of a request; its shape is {list(value.shape)}."
+        for name, value in answers.items()
+        if value.shape[:1] != (len(_TEXTS),)
+    ]
+    if reasons:
+        return reasons, ""
     if "label" in rows and not _is_refused(signature, {**rows, "label": np.asarray(["\U0010ffff"], object)}):
         reasons.append("label must be a known class; another one is answered.")
     for name, value in answers.items():
@@ -83,12 +89,7 @@ def wrong_answers(signatures: Any, task: str, classes: Sequence[str] = ()) -> tu
     for row in range(len(_TEXTS)):
         alone = call(signature, {name: value[row : row + 1] for name, value in rows.items()})
         for name, value in answers.items():
-            # What is no answer of a row, such as the names of the classes, has no row of it.
-            if (
-                len(value) == len(_TEXTS)
-                and len(alone[name]) == 1
-                and not _same(_begin(value[row], alone[name][0]), alone[name][0])
-            ):
+            if not _same(_begin(value[row], alone[name][0]), alone[name][0]):
                 reasons.append(f"{name} of row {row} must not depend on the rows beside it; alone it differs.")
     shown = "\n".join(f"{name}: {value.tolist()}" for name, value in answers.items() if value.dtype.kind == "O")
     return reasons, shown

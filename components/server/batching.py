@@ -27,14 +27,12 @@ class Batcher:
     nobody waits for mates that may not come, and the more there are, the more a call answers.
 
     Args:
-        call: Calls the signature.
-        shared: Its outputs that are the same for all rows.
+        call: Calls the signature, of which `can_join` holds.
         limit: Rows of a call.
     """
 
-    def __init__(self, call: Callable[[Arrays], Awaitable[Arrays]], shared: frozenset[str], limit: int) -> None:
+    def __init__(self, call: Callable[[Arrays], Awaitable[Arrays]], limit: int) -> None:
         self._call = call
-        self._shared = shared
         self._limit = limit
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -84,17 +82,12 @@ class Batcher:
             part = slice(start, start + request.rows)
             start = part.stop
             if not request.answer.done():
-                own = {name: value if name in self._shared else value[part] for name, value in outputs.items()}
-                request.answer.set_result(own)
+                request.answer.set_result({name: value[part] for name, value in outputs.items()})
 
 
-def shared_outputs(signature: Signature) -> frozenset[str] | None:
-    """The outputs that are the same for all rows; None if requests cannot be joined: more varies than their rows."""
-    if not all(map(_varies_in_rows, signature.inputs.values())):
-        return None
-    shared = frozenset(name for name, spec in signature.outputs.items() if spec.shape.is_fully_defined())
-    rest = [spec for name, spec in signature.outputs.items() if name not in shared]
-    return shared if all(map(_varies_in_rows, rest)) else None
+def can_join(signature: Signature) -> bool:
+    """Whether requests can be joined: nothing of them or of their answers varies but how many rows there are."""
+    return all(map(_varies_in_rows, [*signature.inputs.values(), *signature.outputs.values()]))
 
 
 def _varies_in_rows(spec: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from components.served.engine import Text
 from components.served.language import Arrays as Carry
 from components.served.request import TextRequest
-from components.server.batching import Batcher, shared_outputs
+from components.server.batching import Batcher, can_join
 from components.server.errors import busy, invalid, too_late, unavailable
 from components.server.limits import Limits
 from components.server.sessions import Sessions
@@ -96,9 +96,8 @@ class Core:
         return {name: outputs[name] for name in version.signature(signature).outputs}
 
     async def _call(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
-        shared = shared_outputs(version.signature(signature))
         rows = {len(value) for value in inputs.values() if value.ndim}
-        if shared is None or len(rows - {1}) > 1 or 0 in rows:
+        if not can_join(version.signature(signature)) or len(rows - {1}) > 1 or 0 in rows:
             return await self.in_thread(lambda: version.call(signature, inputs))
         batchers = self._batchers.setdefault(version, {})
         if signature not in batchers:
@@ -106,7 +105,7 @@ class Core:
             async def call(inputs: Arrays) -> Arrays:
                 return await self._run(lambda: version.call(signature, inputs))
 
-            batchers[signature] = Batcher(call, shared, self.limits.rows)
+            batchers[signature] = Batcher(call, self.limits.rows)
         return await self._in_time(batchers[signature](inputs), self._deadline())
 
     def _check_size(self, signature: str, inputs: Arrays) -> None:

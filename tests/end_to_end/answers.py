@@ -53,9 +53,9 @@ def _classes(request: Request, answer: dict[str, np.ndarray], known: frozenset[s
     label, probabilities, classes = answer["label"], answer["probabilities"], answer["classes"]
     shapes = (label.shape, probabilities.shape) == ((_batch(request),), (_batch(request), len(known)))
     return {
-        "classes must be those of train, in order": classes.tolist() == sorted(known),
+        "classes must be those of train, in order": classes.tolist() == [sorted(known)] * _batch(request),
         "shapes must be [batch] and [batch, classes]": shapes,
-        "label must be the most probable class": shapes and _most_probable(classes, probabilities, label),
+        "label must be the most probable class": shapes and _most_probable(known, probabilities, label),
         "probabilities must sum to 1": _sum_to_one(probabilities),
     }
 
@@ -68,16 +68,16 @@ def _tags(request: Request, answer: dict[str, np.ndarray], known: frozenset[str]
     shape = (_batch(request), max(*lengths, 1))
     shapes = (tags.shape, probabilities.shape) == (shape, (*shape, len(known)))
     return {
-        "classes must be those of train, in order": classes.tolist() == sorted(known),
+        "classes must be those of train, in order": classes.tolist() == [sorted(known)] * _batch(request),
         "shapes must be [batch, longest] and [batch, longest, classes]": shapes,
-        "tags must be the most probable classes": shapes and _most_probable(classes, probabilities[there], tags[there]),
+        "tags must be the most probable classes": shapes and _most_probable(known, probabilities[there], tags[there]),
         "tags behind a row's end must be empty": shapes and set(tags[~there]) <= {""},
         "probabilities must sum to 1": _sum_to_one(probabilities),
     }
 
 
-def _most_probable(classes: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> bool:
-    return bool(np.all(classes[probabilities.argmax(axis=-1)] == chosen))
+def _most_probable(known: frozenset[str], probabilities: np.ndarray, chosen: np.ndarray) -> bool:
+    return bool(np.all(np.array(sorted(known))[probabilities.argmax(axis=-1)] == chosen))
 
 
 def _sum_to_one(probabilities: np.ndarray) -> bool:
@@ -148,8 +148,6 @@ def differs(batch: Answer, row: int, single: Answer) -> list[str]:
     """Outputs of a row of a batch that are not what they are when it is asked alone."""
     found = []
     for name, (_, value) in single.items():
-        if name == "classes":
-            continue
         expected, own = value[0], batch[name][1][row]
         if np.ndim(expected):  # the batch may be longer
             own = own[: len(expected)]

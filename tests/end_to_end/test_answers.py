@@ -12,13 +12,16 @@ SERIES = {"array": np.zeros((2, 3, 4)), "lengths": np.array([3, 1])}
 PROMPTS = {"prompt": np.array(["ab", ""]), "max_length": np.array([3, 3])}
 WORDS = frozenset({"un", "deux"})
 RIGHT = {
-    "classify": (TEXTS, {"label": ["b", "a"], "probabilities": [[0.2, 0.8], [0.75, 0.25]], "classes": ["a", "b"]}),
+    "classify": (
+        TEXTS,
+        {"label": ["b", "a"], "probabilities": [[0.2, 0.8], [0.75, 0.25]], "classes": [["a", "b"]] * 2},
+    ),
     "tag": (
         SERIES,
         {
             "tags": [["b", "a", "b"], ["a", "", ""]],
             "probabilities": [[[0.2, 0.8], [0.75, 0.25], [0.5, 0.5 + 1e-7]], [[0.75, 0.25]] * 3],
-            "classes": ["a", "b"],
+            "classes": [["a", "b"]] * 2,
         },
     ),
     "translate": (TEXTS, {"text": ["un deux", ""], "log_prob": [-1.5, -0.5], "finished": [True, False]}),
@@ -34,8 +37,9 @@ WRONG = [
     ("classify", "probabilities", [[-0.2, 1.2], [0.75, 0.25]], "sum to 1"),
     ("classify", "probabilities", [[0.2, np.nan], [0.75, 0.25]], "finite"),
     ("classify", "probabilities", [[0.2, 0.8]], "shapes"),
-    ("classify", "classes", ["b", "a"], "in order"),
-    ("classify", "classes", ["a", "c"], "those of train"),
+    ("classify", "classes", [["b", "a"]] * 2, "in order"),
+    ("classify", "classes", [["a", "c"]] * 2, "those of train"),
+    ("classify", "classes", ["a", "b"], "those of train"),
     ("tag", "tags", [["b", "a", "b"], ["a", "a", ""]], "behind a row's end"),
     ("tag", "tags", [["b", "b", "b"], ["a", "", ""]], "most probable"),
     ("tag", "tags", [["b", "a"], ["a", ""]], "shapes"),
@@ -93,7 +97,9 @@ def test_alone_is_a_row_of_its_own_length() -> None:
 
 def test_differs_names_outputs_that_depend_on_the_rows_beside() -> None:
     batch = answer("tag")
-    single = {name: (dtype, value[1:2, :1] if name != "classes" else value) for name, (dtype, value) in batch.items()}
+    single = {
+        name: (dtype, value[1:2, :1] if name != "classes" else value[1:2]) for name, (dtype, value) in batch.items()
+    }
     assert differs(batch, 1, single) == []
     assert differs(batch, 0, single) == ["tags", "probabilities"]
     single["probabilities"] = ("float32", single["probabilities"][1] + 1e-3)

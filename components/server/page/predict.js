@@ -17,7 +17,6 @@ export function showForm(name, signatures, version) {
     event.preventDefault();
     const { inputs, outputs } = signatures[$("signature").value];
     try {
-      // Column format: some outputs, such as the names of all classes, have no row for each input.
       const body = { signature_name: $("signature").value, inputs: columns(inputs) };
       const answer = (await post(method(name, version(), "predict"), body)).outputs;
       const named = Object.keys(outputs).length > 1 ? answer : { [Object.keys(outputs)[0]]: answer };

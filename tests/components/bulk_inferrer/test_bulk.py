@@ -255,7 +255,7 @@ def test_models_of_examples_answer_as_their_signature(
             np.testing.assert_allclose(
                 np.reshape(row["probabilities"], (count, 3)), alone["probabilities"][0][:count], rtol=1e-5
             )
-    assert summary["classes"] == [name.decode() for name in signature(text=tf.constant(["up"]))["classes"].numpy()]
+    assert summary["classes"] == [name.decode() for name in signature(text=tf.constant(["up"]))["classes"][0].numpy()]
     assert summary["tokens"] == sum(len(text.split()) for text in texts)
     assert set(found[0]) == {"key", "probabilities", "label" if kind == "classification" else "tags"}
 

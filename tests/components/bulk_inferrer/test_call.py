@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 
 def test_describe_fills_in_the_signatures_defaults(full: Path) -> None:
     call = describe(full, "generate", {"max_length": "7", "temperature": "0.5"}, seed=None)
-    assert (call.record, call.seed, call.constants) == ("prompt", 0, ())
+    assert (call.record, call.seed) == ("prompt", 0)
     assert call.options == {"max_length": 7, "temperature": 0.5, "top_k": 0, "top_p": 1.0}
     assert isinstance(call.options["max_length"], int)
     score = describe(full, "score", {}, seed=None)

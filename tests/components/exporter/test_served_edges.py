@@ -77,8 +77,7 @@ def request_of(kind, rows=2):
 
 
 def shapes(answers):
-    """Of what is answered of each row."""
-    return {name: value.shape for name, value in answers.items() if name != "classes"}
+    return {name: value.shape for name, value in answers.items()}
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
@@ -88,7 +87,6 @@ def test_no_rows_are_answered_by_none(serve, kind):
     assert all(shape[0] == 2 for shape in shapes(two).values())  # guard
     assert all(shape[0] == 0 for shape in shapes(none).values())
     assert {name: value.dtype for name, value in none.items()} == {name: value.dtype for name, value in two.items()}
-    assert none.get("classes", np.zeros(0)).tolist() == two.get("classes", np.zeros(0)).tolist()
 
 
 @pytest.mark.parametrize("width", [[], [1], [3]])
@@ -103,7 +101,7 @@ def test_rows_without_timesteps_are_answered_like_rows_of_padding(serve, kind):
     found = serve(kind, array=array[:, :0], lengths=[0, 0])
     beside = serve(kind, array=array, lengths=[0, 3])  # the first row is padding alone
 
-    for name in set(found) - {"classes"}:
+    for name in found:
         assert len(found[name]) == 2
         if found[name].dtype.kind == "f":
             assert np.isfinite(found[name]).all()

@@ -67,16 +67,17 @@ def test_served_model_answers_as_the_keras_model_predicts(served):
         if kind == "classification":
             assert found["label"][row].decode() == example_data.LABELS[expected["label"][row]]
             np.testing.assert_allclose(found["probabilities"][row], expected["probabilities"][row], atol=1e-5)
-            assert found["classes"].tolist() == [name.encode() for name in example_data.LABELS]
+            assert found["classes"][row].tolist() == [name.encode() for name in example_data.LABELS]
         elif kind == "tagging":
             tags = [tag.decode() for tag in found["tags"][row]]
             assert tags[:length] == [example_data.TAGS[tag] for tag in expected["tags"][row, :length]]
             assert not any(tags[length:])
+            assert found["classes"][row].tolist() == [name.encode() for name in example_data.TAGS]
         else:
             valid = slice(None, length) if kind == "forecast" else slice(None)
             ours, theirs = np.atleast_1d(found["value"][row])[valid], np.atleast_1d(expected["value"][row])[valid]
             np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert len({str(value) for value in next(iter(found.values()))}) > 1  # guard: rows differ
+    assert any(len({str(value) for value in values}) > 1 for values in found.values())  # guard: rows differ
 
 
 def request_of(tf, source, features, lengths):
@@ -205,5 +206,8 @@ def test_answers_that_are_wrong_are_refused_by_name(tmp_path):
     assert wrong_answers(good, "predict")[0] == []
     assert any("value of row 0 must not depend" in reason for reason in wrong_answers(mixed, "predict")[0])
     assert any("value must be finite" in reason for reason in wrong_answers(not_finite, "predict")[0])
+    one_row = signatures_of(tf, lambda array: mean(array)[:1], tmp_path / "one_row")
+    said = "value must have a row for each of the 4 of a request; its shape is [1]."
+    assert wrong_answers(one_row, "predict")[0] == [said]
     assert wrong_answers({"predict": good["predict"]}, "predict")[0] == ["Signature 'serving_default' is missing."]
     assert "outputs must be" in wrong_answers({**good, "classify": good["predict"]}, "classify")[0][0]

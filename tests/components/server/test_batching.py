@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from components.server.batching import Batcher, shared_outputs
+from components.server.batching import Batcher, can_join
 from components.server.errors import invalid
 
 
@@ -21,19 +21,18 @@ def signature(inputs, outputs):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "shared"),
+    ("inputs", "outputs", "joined"),
     [
-        ({"x": spec(None)}, {"y": spec(None), "z": spec(None, 3)}, set()),
-        ({"x": spec(None, 2)}, {"y": spec(None), "classes": spec(4)}, {"classes"}),
-        ({"x": spec(None)}, {"y": spec(None, None)}, None),  # as wide as the longest row
-        ({"x": spec(None, None)}, {"y": spec(None)}, None),
-        ({"x": spec()}, {"y": spec(None)}, None),
+        ({"x": spec(None)}, {"y": spec(None), "z": spec(None, 3)}, True),
+        ({"x": spec(None, 2)}, {"y": spec(None)}, True),
+        ({"x": spec(None)}, {"y": spec(None), "z": spec(4)}, False),  # of whom?
+        ({"x": spec(None)}, {"y": spec(None, None)}, False),  # as wide as the longest row
+        ({"x": spec(None, None)}, {"y": spec(None)}, False),
+        ({"x": spec()}, {"y": spec(None)}, False),
     ],
 )
-def test_shared_outputs_are_those_without_rows(inputs, outputs, shared):
-    found = shared_outputs(signature(inputs, outputs))
-
-    assert found == (None if shared is None else frozenset(shared))
+def test_requests_are_joined_where_only_the_rows_vary(inputs, outputs, joined):
+    assert can_join(signature(inputs, outputs)) == joined
 
 
 class Model:
@@ -49,7 +48,7 @@ class Model:
         await self.go.wait()
         if (x == -1).any():
             raise invalid("x must not be -1.")
-        return {"y": x + b, "classes": np.arange(3)}
+        return {"y": x + b}
 
 
 def ask(batcher, x, b=(0,)):
@@ -59,7 +58,7 @@ def ask(batcher, x, b=(0,)):
 async def started(limit=10):
     """A model that is answering [100], and its batcher."""
     model = Model()
-    batcher = Batcher(model, frozenset({"classes"}), limit)
+    batcher = Batcher(model, limit)
     first = ask(batcher, [100])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -79,7 +78,6 @@ def test_requests_that_come_during_a_call_are_the_next_one_and_get_their_own_row
     assert calls == [[100], [1, 2, 3, 4, 5, 6]]
     assert first["y"].tolist() == [100]
     assert [answer["y"].tolist() for answer in answers] == [[11, 12], [3], [5, 7, 9]]
-    assert all(answer["classes"].tolist() == [0, 1, 2] for answer in answers)  # though as long as a call's rows
 
 
 def test_a_call_has_no_more_rows_than_the_limit():
@@ -132,7 +130,7 @@ def test_an_error_of_the_model_reaches_all_who_wait_and_the_next_request_is_answ
                 raise RuntimeError("out of memory")
             return {"y": inputs["x"]}
 
-        batcher = Batcher(call, frozenset(), 10)
+        batcher = Batcher(call, 10)
         failed = await asyncio.gather(ask(batcher, [1]), ask(batcher, [2]), return_exceptions=True)
         broken = False
         return failed, await ask(batcher, [3])

@@ -18,7 +18,7 @@ from tests.testing import randomise
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=["classification", "captioning of classes"])
+@pytest.fixture(scope="module", params=["classification", "tagging", "captioning of classes"])
 def served(request, tmp_path_factory):
     """(kind, a server, the SavedModel called directly)."""
     folder = tmp_path_factory.mktemp("examples")
@@ -36,12 +36,16 @@ def served(request, tmp_path_factory):
 
 def test_signature_answers_as_the_saved_model_does(served):
     kind, server, direct = served
-    if kind == "classification":
+    if kind != "captioning of classes":
+        name, chosen = {"classification": ("classify", "label"), "tagging": ("tag", "tags")}[kind]
         rows = ["up very down", "left up", "down"]
-        expected = direct("classify", text=rows)
-        answer = server.post(":predict", {"signature_name": "classify", "inputs": {"text": rows}})["outputs"]
-        assert answer["label"] == [label.decode() for label in expected["label"]]
+        expected = direct(name, text=rows)
+        answer = server.post(":predict", {"signature_name": name, "inputs": {"text": rows}})["outputs"]
+        for output in (chosen, "classes"):
+            assert answer[output] == np.vectorize(bytes.decode)(expected[output]).tolist()
         np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], rtol=1e-5)
+        in_rows = server.post(":predict", {"signature_name": name, "instances": rows})["predictions"]
+        assert in_rows == [{key: answer[key][row] for key in answer} for row in range(3)]
     else:
         rows = ["dive", "climb"]
         expected = direct("caption", label=rows, beam_width=[1])
@@ -52,7 +56,7 @@ def test_signature_answers_as_the_saved_model_does(served):
 
 def test_what_the_graph_refuses_is_the_requests_fault(served):
     kind, server, _ = served
-    if kind == "classification":
+    if kind != "captioning of classes":
         return
     said = server.refused(":predict", {"instances": ["dive", "jump"]})
     assert "label must be one of the classes" in said

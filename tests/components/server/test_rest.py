@@ -123,6 +123,29 @@ def test_other_signatures_answer_as_the_saved_model_does(server, direct):
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
 
 
+def test_every_signature_of_rows_can_be_asked_in_row_format(server):
+    version = server.core.versions.loaded[0]
+    of_rows = sorted(set(version.signatures) - {"initial_state"})  # which takes one number
+    assert len(of_rows) > 8
+    for name in of_rows:
+        needed = {
+            key: spec for key, spec in version.signature(name).inputs.items() if key not in version.defaults(name)
+        }
+        columns = {
+            key: np.full([size or 2 for size in spec.shape], "h" if spec.dtype.name == "string" else 1).tolist()
+            for key, spec in needed.items()
+        }
+        rows = [{key: value[row] for key, value in columns.items()} for row in range(2)]
+        expected = server.post(":predict", {"signature_name": name, "inputs": columns})["outputs"]
+
+        answer = server.post(":predict", {"signature_name": name, "instances": rows})["predictions"]
+
+        if not isinstance(expected, dict):
+            assert answer == expected
+            continue
+        assert answer == [{key: value[row] for key, value in expected.items()} for row in range(2)], name
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
