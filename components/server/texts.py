@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import numpy as np
@@ -86,18 +86,21 @@ def router(core: Core) -> APIRouter:
     async def inspect(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """The likeliest next tokens and the hidden state, before the first token of a text and after each."""
         body = await read_as(Inspect, request)
-        core.limits.check_places(len(body.text))
-        with core.admitted(), _language_model(core, name, version_number(version)) as model:
-            return JSONResponse(await core.in_thread(lambda: inspected(model, _utf8(body.text), body.top)))
+        return await look(name, version, body.text, lambda model, text: inspected(model, text, body.top))
 
     @routes.post("/v1/models/{name}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
     @routes.post("/v1/models/{name}/versions/{version}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
     async def dynamics(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """The eigenvalues of each layer's recurrent kernel, and the norm of a gradient back in time."""
         body = await read_as(Dynamics, request)
-        core.limits.check_places(len(body.text))
+        return await look(name, version, body.text, dynamics_of)
+
+    async def look(
+        name: str, version: str | None, text: str, answer: Callable[[LoadedVersion, bytes], dict[str, Any]]
+    ) -> JSONResponse:
+        core.limits.check_places(len(text))
         with core.admitted(), _language_model(core, name, version_number(version)) as model:
-            return JSONResponse(await core.in_thread(lambda: dynamics_of(model, _utf8(body.text))))
+            return JSONResponse(await core.in_thread(lambda: answer(model, _utf8(text))))
 
     @routes.post("/v1/models/{name}/sessions", status_code=201)
     async def open_session(name: str) -> Any:
