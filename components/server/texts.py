@@ -103,9 +103,10 @@ def router(core: Core) -> APIRouter:
             return JSONResponse(await core.in_thread(lambda: answer(model, _utf8(text))))
 
     @routes.post("/v1/models/{name}/sessions", status_code=201)
-    async def open_session(name: str) -> Any:
+    @routes.post("/v1/models/{name}/versions/{version}/sessions", status_code=201)
+    async def open_session(name: str, version: str | None = None) -> Any:
         """Opens a session: its texts go on from each other, the state stays here."""
-        with core.admitted(), _language_model(core, name, None) as model:
+        with core.admitted(), _language_model(core, name, version_number(version)) as model:
             session = core.sessions.open(model.number)
             return {
                 "session": session.id,
