@@ -112,9 +112,9 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
-def urls(browser: webdriver.Chrome) -> Iterator[str]:
-    """What was asked for since the last call."""
+def requests(browser: webdriver.Chrome) -> Iterator[dict[str, Any]]:
+    """What was asked for since the last call: `url`, `method`, and `postData` where there is a body."""
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
-            yield message["params"]["request"]["url"]
+            yield message["params"]["request"]

@@ -5,13 +5,17 @@ Screenshots are left in $SCREENSHOTS, or in pytest's own folder.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +32,7 @@ from components.tasks.example_task import Spec
 from pipeline.config import ModelConfig
 from tests.components.exporter import exported
 from tests.components.tasks import example_data
-from tests.end_to_end.browser import Page, serving, start, urls
+from tests.end_to_end.browser import Page, requests, serving, start
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -78,7 +82,7 @@ def page(browser: webdriver.Chrome, address: str) -> Iterator[Page]:
     page = page_with_key(browser, address)
     yield page
     assert page.logs() == []
-    asked = {url for url in urls(browser) if not url.startswith("data:")}
+    asked = {each["url"] for each in requests(browser) if not each["url"].startswith("data:")}
     assert len(asked) > 5
     assert [url for url in asked if not url.startswith(address + "/")] == []
 
@@ -129,6 +133,74 @@ def test_page_same_seed_writes_the_same_text(page):
         page.write("ab", min_length=30, max_length=30, seed=seed)
         texts.append(page[".written"].get_attribute("textContent"))
     assert texts[0] == texts[2] != texts[1]
+
+
+def generate_bodies(browser: webdriver.Chrome) -> list[dict[str, Any]]:
+    """Bodies of the texts that were asked for since the last call."""
+    return [json.loads(each["postData"]) for each in requests(browser) if each["url"].endswith(":generate")]
+
+
+def go_on(page: Page) -> str:
+    """The whole text, once it is longer."""
+    before = len(page[".written"].get_attribute("textContent"))
+    page.until(lambda: page["#go-on"].is_enabled())
+    page["#go-on"].click()
+    page.until(lambda: page["#status"].text.startswith("Done"))
+    text = page[".written"].get_attribute("textContent")
+    assert len(text) > before
+    return text
+
+
+def test_page_goes_on_in_a_session_and_sends_nothing_again(browser, address):
+    page = page_with_key(browser, address)
+    page.write("ab", min_length=30, max_length=30, seed=5)
+    first = page[".written"].get_attribute("textContent")
+    texts = [go_on(page), go_on(page)]
+
+    begun, *went_on = generate_bodies(browser)
+    assert (begun["prompt"], [body["prompt"] for body in went_on]) == ("ab", ["", ""])
+    assert {body["session"] for body in went_on} == {begun["session"]}
+    assert texts[0].startswith(first)
+    assert texts[1].startswith(texts[0])
+    assert page["#prompt"].get_attribute("value") == texts[0]
+
+    # Another text has a session of its own, and the same seed writes at once what was written in three pieces.
+    page.write("ab", min_length=90, max_length=90, seed=5)
+    assert page[".written"].get_attribute("textContent") == texts[1]
+    (other,) = generate_bodies(browser)
+    assert (other["prompt"], other["session"] != begun["session"]) == ("ab", True)
+    assert closed(address, begun["session"]) == 404  # it was closed
+    assert page.logs() == []
+
+
+def closed(address: str, session: str) -> int:
+    """Closes a session; the status of the answer."""
+    request = urllib.request.Request(
+        f"{address}/v1/models/tiny/sessions/{session}", method="DELETE", headers={"Authorization": f"Bearer {KEY}"}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_page_goes_on_when_its_session_is_gone(browser, address):
+    page = page_with_key(browser, address)
+    page.write("ab", min_length=30, max_length=30, seed=5)
+    first = page[".written"].get_attribute("textContent")
+    (begun,) = generate_bodies(browser)
+    assert closed(address, begun["session"]) == 204  # as after ten minutes
+
+    text = go_on(page)
+
+    refused, again = generate_bodies(browser)
+    assert (refused["prompt"], again["prompt"]) == ("", first)
+    assert text.startswith(first)
+    assert not page["#notice"].is_displayed()
+    assert all("404" in message for message in page.logs())
+    go_on(page)
+    assert [(body["prompt"], body["session"]) for body in generate_bodies(browser)] == [("", again["session"])]
 
 
 def test_page_control_enter_writes(page):

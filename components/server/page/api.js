@@ -70,9 +70,11 @@ export const get = async (path) => (await send(path, {})).json();
 
 export const post = async (path, body, signal) => (await send(path, json(body, signal))).json();
 
-/** The server-sent events of an answer, as [event, data]. */
-export async function* events(path, body, signal) {
-  const response = await send(path, json(body, signal));
+export const remove = (path) => send(path, { method: "DELETE" });
+
+/** The server-sent events of `:generate`, as [event, data]. */
+export async function* events(name, version, body, signal) {
+  const response = await send(method(name, version, "generate"), json({ ...body, stream: true }, signal));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   for (;;) {
@@ -88,7 +90,7 @@ export async function* events(path, body, signal) {
   }
 }
 
-/** The path of a model's method, relative to this page: it may be served below a prefix. */
-export function method(name, version, verb) {
-  return `v1/models/${encodeURIComponent(name)}${version ? `/versions/${version}` : ""}:${verb}`;
-}
+/** The path of a model, relative to this page: it may be served below a prefix. */
+export const model = (name, version) => `v1/models/${encodeURIComponent(name)}${version ? `/versions/${version}` : ""}`;
+
+export const method = (name, version, verb) => `${model(name, version)}:${verb}`;

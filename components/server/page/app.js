@@ -1,7 +1,7 @@
 // The page: which model and version, what is asked, and which text is looked into.
 
 import { Activity, FEATURES } from "./activity.js";
-import { ApiError, get, method, post } from "./api.js";
+import { ApiError, get, method, model, post } from "./api.js";
 import { asCurl, asPython } from "./copy.js";
 import { $, el, segments, signed, visible } from "./dom.js";
 import { HeatMap } from "./heatmap.js";
@@ -43,7 +43,7 @@ const asked = (action) => async (event) => {
 // ---- Model and versions ---------------------------------------------------------------------------------------------
 
 async function readVersions() {
-  const { model_version_status: found } = await get(`v1/models/${encodeURIComponent(name)}`);
+  const { model_version_status: found } = await get(model(name));
   const now = found.filter(({ state }) => state === "AVAILABLE").map((status) => status.version);
   if (found.some(({ state }) => state === "LOADING")) setTimeout(() => readVersions().catch(() => {}), 2000);
   if (now.join() === versions.join()) return;
@@ -78,7 +78,7 @@ async function start() {
     setTimeout(() => location.reload(), 3000);
     return;
   }
-  const { metadata } = await get(`v1/models/${encodeURIComponent(name)}/versions/${version}/metadata`);
+  const { metadata } = await get(`${model(name, version)}/metadata`);
   const signatures = metadata.signature_def.signature_def;
   const writes = "inspect" in signatures;
   $("language").hidden = !writes;
@@ -110,7 +110,6 @@ async function begin() {
       $("status").textContent = "";
       throw errors[0];
     }
-    $("go-on").disabled = false;
     written = columns[0].samples[0];
     if (written.text) await look(written.text, columns[0].version);
   } finally {
@@ -125,6 +124,7 @@ let written = null; // the text that `Go on` goes on from
 function setWriting(on) {
   $("go").disabled = on;
   $("stop").disabled = !on;
+  $("go-on").disabled = on || written === null;
   document.body.classList.toggle("writing", on);
   if (on) $("status").textContent = "Writing …";
 }

@@ -1,7 +1,8 @@
 // The writing of texts: the prompt, its controls, and the texts as they come, one column for each version.
 
-import { events, method } from "./api.js";
+import { events } from "./api.js";
 import { $, el, plural } from "./dom.js";
+import { eventsInSession } from "./session.js";
 
 const CONTROLS = [
   { name: "temperature", label: "Temperature", value: 1, min: 0, max: 2, step: 0.05, range: true, hint: "0: always the likeliest" },
@@ -108,14 +109,19 @@ export async function write(name, versions, body, signal, onLook) {
   });
   $("columns").replaceChildren(...columns.map((column) => column.element));
   $("columns").classList.toggle("two", columns.length > 1);
-  await Promise.all(columns.map((column) => writeColumn(name, column, body, signal)));
+  const written = columns.map((column, i) => {
+    // `Go on` is about the first text, and a session writes one at a time.
+    const asked = i === 0 && column.samples.length === 1 ? eventsInSession : events;
+    return writeColumn(column, body, asked(name, column.version, body, signal));
+  });
+  await Promise.all(written);
   return columns;
 }
 
-async function writeColumn(name, column, body, signal) {
+async function writeColumn(column, body, received) {
   const open = new Set(column.samples);
   try {
-    for await (const [event, data] of events(method(name, column.version, "generate"), { ...body, stream: true }, signal)) {
+    for await (const [event, data] of received) {
       if (event === "error") throw new Error(data.error);
       const sample = column.samples[data.index];
       if (event === "piece") sample.add(data.piece);
