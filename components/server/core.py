@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -52,6 +52,7 @@ class Core:
         self.is_ending = False
         self._batchers: weakref.WeakKeyDictionary[LoadedVersion, dict[str, Batcher]] = weakref.WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
+        self._calls: set[Future[Any]] = set()
 
     @contextlib.contextmanager
     def admitted(self) -> Iterator[None]:
@@ -127,7 +128,10 @@ class Core:
         return await self._in_time(self._run(function), self._deadline())
 
     def _run(self, function: Callable[[], _Result]) -> Awaitable[_Result]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, function)
+        call = self._threads.submit(function)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return asyncio.wrap_future(call)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.limits.seconds
@@ -195,6 +199,11 @@ class Core:
         finally:
             for job in jobs:
                 job.cancel()  # nothing, for a text that is done
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a version is being loaded, or a signature called, be it for a client that does not wait any more."""
+        return self.versions.is_loading or bool(self._calls)
 
     def close(self) -> None:
         """Ends the threads."""

@@ -8,8 +8,10 @@ import dataclasses
 import faulthandler
 import json
 import logging
+import os
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,7 +142,12 @@ async def _serve(
             while core.in_flight:
                 await asyncio.sleep(_LOOK_SECONDS)
     web.should_exit = True
-    await asyncio.gather(serving, stopping, loading)
+    await asyncio.gather(serving, stopping)
+    if core.is_working:
+        # Of no use to anybody any more, and native code cannot be stopped: the process ends without it.
+        sys.stdout.flush()
+        os._exit(0)
+    await loading
     await loop.run_in_executor(None, core.versions.close)
     core.close()
 

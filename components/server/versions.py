@@ -143,6 +143,12 @@ class Versions:
         return bool(self._loaded)
 
     @property
+    def is_loading(self) -> bool:
+        """Whether a version is being loaded."""
+        with self._lock:
+            return any(status.state == "LOADING" for status in self._statuses.values())
+
+    @property
     def loaded(self) -> list[LoadedVersion]:
         """All that answer, the newest first."""
         with self._lock:

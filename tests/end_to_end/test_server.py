@@ -87,8 +87,10 @@ class Process:
 
 
 @contextlib.contextmanager
-def started(model: Path, log: Path, *arguments: str) -> Iterator[Process]:
-    line = [sys.executable, str(REPOSITORY / "run_pipeline.py"), "serve", "--model", str(model)]
+def started(model: Path, log: Path, *arguments: str, before: str = "pass") -> Iterator[Process]:
+    """A server, whose process runs the code `before` first."""
+    code = f"{before}\nimport sys\nfrom pipeline.cli import main\nsys.exit(main())"
+    line = [sys.executable, "-c", code, "serve", "--model", str(model)]
     with (
         log.open("w", encoding="utf-8") as errors,
         subprocess.Popen(
@@ -196,11 +198,31 @@ def text(server: Process, path: str) -> str:
         return connection.getresponse().read().decode()
 
 
-def test_signal_while_the_model_is_loaded_ends_the_server(serving: Path, tmp_path: Path):
-    with started(serving, tmp_path / "log") as server:
+# Native code that takes for ever, as far as a test can wait.
+STUCK = """
+import time
+from components.server.version import LoadedVersion
+LoadedVersion.{method} = lambda *_: time.sleep(10_000)
+"""
+
+
+def test_signal_while_the_model_is_loaded_ends_the_server_at_once(serving: Path, tmp_path: Path):
+    with started(serving, tmp_path / "log", before=STUCK.format(method="__init__")) as server:
         assert server.ask("GET", "/healthz")[0] == 200
         assert server.ask("GET", "/readyz")[0] == 503
         assert server.ask("POST", "/v1/models/rnn:predict", {"instances": ["he"]})[0] == 503
+        assert server.end() == 0
+        assert next_line(server).startswith("ending")
+    assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
+
+
+def test_signal_does_not_wait_for_a_call_that_no_client_waits_for(serving: Path, tmp_path: Path):
+    stuck = STUCK.format(method="call")
+    with started(serving, tmp_path / "log", "--limit", "seconds=0.1", before=stuck) as server:
+        server.ready()
+        body = {"signature_name": "score", "instances": ["he"]}
+        status, answer = server.ask("POST", "/v1/models/rnn:predict", body)
+        assert (status, "longer than 0.1 seconds" in answer["error"]) == (503, True)
         assert server.end() == 0
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
 
