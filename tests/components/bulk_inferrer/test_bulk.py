@@ -102,21 +102,44 @@ def test_answers_of_named_records_do_not_depend_on_what_is_beside_them(full: Pat
     assert [row["key"] for row in rows(Path("some"))] == ["r6", "r5", "r4", "r3"]
 
 
-@pytest.mark.slow
-def test_two_workers_write_the_same_bytes_as_one(full: Path, prompts: Path) -> None:
-    infer(full, [str(prompts)], Path("one"), options=OPTIONS)
-    code = f"""
-        import os
-        from pathlib import Path
-        from components.bulk_inferrer import bulk, records
+FILES = {"a.jsonl": 7, "b.jsonl": 290, "c.jsonl": 153}
 
-        os.chdir({str(Path.cwd())!r})
-        records.LINES_OF_A_PIECE = 8
-        bulk.infer(Path({str(full)!r}), ["prompts.txt"], Path("two"), options={OPTIONS!r}, workers=2)
-    """
-    assert workers_started_by(code, seconds=500) == 2  # guard; three processes import TensorFlow
-    assert content(Path("one")) == content(Path("two"))
-    assert len(content(Path("one"))) == 3
+
+def write_files_with_bad_records() -> None:
+    """`FILES`, of so many records; of ten, one each is not JSON, lacks its field, is not UTF-8."""
+    texts = iter(lines(sum(FILES.values()), seed=1))
+    for name, size in FILES.items():
+        records = [json.dumps({"t": next(texts)}).encode() for _ in range(size)]
+        records[3::10] = [b'{"t": ' for _ in records[3::10]]
+        records[4::10] = [b'{"u": "abc"}' for _ in records[4::10]]
+        records[5::10] = [b'{"t": "\xff"}' for _ in records[5::10]]
+        Path(name).write_bytes(b"\n".join(records))
+
+
+@pytest.mark.slow
+def test_more_workers_write_the_same_bytes_as_one(full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "LINES_OF_A_PIECE", 16)
+    write_files_with_bad_records()
+    summary = infer(full, list(FILES), Path("1"), field="t", options=OPTIONS)
+    assert (summary["read"], summary["answered"]) == (450, 450 - 3 * (1 + 29 + 15))
+    assert len(content(Path("1"))) > 20  # guard: enough shards for all workers, and bad records
+    listed = [json.loads(line) for line in Path("1/bad_records.jsonl").read_text("utf-8").splitlines()]
+    numbers = [(name, n) for name, size in FILES.items() for n in range(1, size + 1)]
+    assert [(bad["file"], bad["line"]) for bad in listed] == [each for each in numbers if each[1] % 10 in (4, 5, 6)]
+    for workers in (2, 3):
+        code = f"""
+            import os
+            from pathlib import Path
+            from components.bulk_inferrer import bulk, records
+
+            os.chdir({str(tmp_path)!r})
+            records.LINES_OF_A_PIECE = 16
+            files, options = {list(FILES)!r}, {OPTIONS!r}
+            bulk.infer(Path({str(full)!r}), files, Path("{workers}"), field="t", options=options, workers={workers})
+        """
+        assert workers_started_by(code, seconds=500) == workers  # guard; each process imports TensorFlow
+        assert content(Path("1")) == content(Path(str(workers)))
 
 
 def test_score_bad_records_are_listed_and_counted_and_the_others_answered(full: Path, prompts: Path) -> None:
