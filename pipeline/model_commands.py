@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.interrupt import ending_at_interrupt
 
+_API_KEY = "RNN_PIPELINE_API_KEY"
 AddCommand = Callable[..., argparse.ArgumentParser]  # name, function, text, examples
 
 
@@ -71,7 +73,8 @@ def add(command: AddCommand) -> None:
     serve.add_argument(
         "--grpc-port", type=int, default=8500, metavar="N", help="of gRPC (default: 8500; 0: a free one)"
     )
-    serve.add_argument("--api-key", metavar="KEY", help="clients must send it: Authorization: Bearer KEY")
+    key = f"clients must send it: Authorization: Bearer KEY (or the variable {_API_KEY}, which `ps` does not show)"
+    serve.add_argument("--api-key", metavar="KEY", help=key)
     serve.add_argument(
         "--limit", action="append", default=[], metavar="NAME=VALUE", help="of requests: docs/serving.md lists them"
     )
@@ -203,8 +206,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UsageError(f"serve: --port and --grpc-port must be in 0 … 65535 (0: a free one). Received: {ports}.")
     if arguments.keep < 1:
         raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
-    if arguments.api_key == "":
-        raise UsageError("serve: --api-key must not be empty. Leave it out to ask for none.")
+    api_key = os.environ.get(_API_KEY) if arguments.api_key is None else arguments.api_key
+    if api_key == "":
+        raise UsageError(f"serve: --api-key and {_API_KEY} must not be empty. Leave them out to ask for none.")
     from components.served.folder import version_folder
 
     version_folder(arguments.model)  # is there one?
@@ -214,7 +218,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     limits = Limits.parse(arguments.limit)
     address = Address(arguments.host, *ports)
-    serve(arguments.model, arguments.name, address, console.say, arguments.api_key, limits, arguments.keep)
+    serve(arguments.model, arguments.name, address, console.say, api_key, limits, arguments.keep)
     return 0
 
 
@@ -259,4 +263,4 @@ def _read(file: str, what: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{what} must be UTF-8; byte {error.start} is not. Received: {file!r}.") from error
+        raise UsageError(f"{what} must be UTF-8; byte {error.start} is not. Received: {file!r}.") from error

@@ -32,11 +32,13 @@ def make_app(core: Core, metrics: Metrics, api_key: str | None = None) -> FastAP
     app.router.routes += rest.router(core).routes + texts.router(core).routes
     _add_page(app)
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["Operation"])
     async def healthz() -> Any:
         """Whether the process is alive."""
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", tags=["Operation"])
     async def readyz() -> JSONResponse:
         """Whether requests are answered: a version is loaded, and the server is not about to end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -24,8 +24,13 @@ from components.server.versions import Versions
 from components.server.writing import Job
 
 _Result = TypeVar("_Result")
-# Signatures that keep the states at each place of a text.
-_BY_PLACE = ("inspect", "read")
+# Signatures that keep nothing of the places that they are done with: all places of a request may be as many as those of
+# the longest text.
+_IN_PIECES = ("score",)
+# Inputs that are tokens: by their ids, or as bytes, which may be a part of a character.
+_IDS = ("token", "ids", "given")
+# Texts are joined with those of about their length; up to so many tokens they all are.
+_SHORT = 64
 # Other signatures than those that write: calls at once. TensorFlow uses all cores for each.
 _CALLS = 2
 
@@ -50,7 +55,11 @@ class Core:
         self.sessions = Sessions(limits.sessions, limits.session_seconds)
         self.in_flight = 0
         self.is_ending = False
-        self._batchers: weakref.WeakKeyDictionary[LoadedVersion, dict[str, Batcher]] = weakref.WeakKeyDictionary()
+        self._given_up = False
+        self._waits: set[asyncio.Future[Any]] = set()
+        self._batchers: weakref.WeakKeyDictionary[LoadedVersion, dict[tuple[str, int], Batcher]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="signatures")
         self._calls: set[Future[Any]] = set()
 
@@ -82,9 +91,10 @@ class Core:
         Raises:
             RequestError: The inputs do not fit each other, or ask for too much.
         """
-        self._check_size(signature, inputs)
         if not version.writes(signature):
-            return await self._call(version, signature, version.defaults(signature) | inputs)
+            # In a thread: texts are tokenised to know how long they are.
+            longest = await asyncio.to_thread(self._check, version, signature, inputs)
+            return await self._call(version, signature, version.defaults(signature) | inputs, longest)
         requests = _text_requests(version.defaults(signature) | inputs, self.limits)
         texts = await self.write(version, requests)
         outputs = {
@@ -96,36 +106,57 @@ class Core:
         }
         return {name: outputs[name] for name in version.signature(signature).outputs}
 
-    async def _call(self, version: LoadedVersion, signature: str, inputs: Arrays) -> Arrays:
+    async def _call(self, version: LoadedVersion, signature: str, inputs: Arrays, longest: int) -> Arrays:
         rows = {len(value) for value in inputs.values() if value.ndim}
         if not can_join(version.signature(signature)) or len(rows - {1}) > 1 or 0 in rows:
             return await self.in_thread(lambda: version.call(signature, inputs))
+        # A call is as wide as its longest text: short ones neither pay for one that is long, nor wait for it.
+        width = max(_SHORT, 1 << (longest - 1).bit_length())
         batchers = self._batchers.setdefault(version, {})
-        if signature not in batchers:
+        if (signature, width) not in batchers:
+            own = weakref.proxy(version)  # else its batchers would keep it in memory when it is unloaded
 
             async def call(inputs: Arrays) -> Arrays:
-                return await self._run(lambda: version.call(signature, inputs))
+                return await self._run(lambda: own.call(signature, inputs))
 
-            batchers[signature] = Batcher(call, self.limits.rows)
-        return await self._in_time(batchers[signature](inputs), self._deadline())
+            most = max(1, min(self.limits.rows, self._places(signature) // width))
+            batchers[signature, width] = Batcher(call, most)
+        return await self.in_time(batchers[signature, width](inputs))
 
-    def _check_size(self, signature: str, inputs: Arrays) -> None:
+    def _check(self, version: LoadedVersion, signature: str, inputs: Arrays) -> int:
+        """Refuses what is too much or cannot be; the timesteps of the longest row."""
+        specs, rows, longest = version.signature(signature).inputs, 1, 1
         for name, value in inputs.items():
             if not value.ndim:
                 if value.dtype.kind in "iu":
                     self.limits.check_rows(int(value))  # the batch size of `initial_state`
                 continue
             self.limits.check_rows(len(value))
-            longest = value.shape[1] if value.ndim > 1 else 1
-            if value.dtype == object:
-                longest = max(map(len, value.flat), default=0)
-            self.limits.check_text(name, longest)
-            if signature in _BY_PLACE:
-                self.limits.check_places(len(value) * longest)
+            rows = max(rows, len(value))
+            if name in _IDS:
+                version.check_ids(name, value)
+            lengths: Iterable[int] = []
+            if value.dtype != object:
+                lengths = value.shape[1:2] if value.ndim > 1 and specs[name].shape[1] is None else []
+            elif name not in _IDS:
+                lengths = (self._tokens(version, name, text) for text in value.flat)
+            for length in lengths:
+                longest = max(longest, length)
+                self.limits.check_places(rows * longest, self._places(signature))
+        self.limits.check_places(rows * longest, self._places(signature))
+        return longest
+
+    def _tokens(self, version: LoadedVersion, name: str, data: bytes) -> int:
+        text = _text(name, data)
+        self.limits.check_text(name, len(text))
+        return version.count_tokens(text)
+
+    def _places(self, signature: str) -> int:
+        return self.limits.prompt_length if signature in _IN_PIECES else self.limits.places
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Runs what takes long elsewhere than in the loop that serves everybody."""
-        return await self._in_time(self._run(function), self._deadline())
+        return await self.in_time(self._run(function))
 
     def _run(self, function: Callable[[], _Result]) -> Awaitable[_Result]:
         call = self._threads.submit(function)
@@ -133,15 +164,45 @@ class Core:
         call.add_done_callback(self._calls.discard)
         return asyncio.wrap_future(call)
 
-    def _deadline(self) -> float:
+    def deadline(self) -> float:
+        """Until when a request that begins now must be answered, on the loop's clock."""
         return asyncio.get_running_loop().time() + self.limits.seconds
 
-    async def _in_time(self, answer: Awaitable[_Result], deadline: float) -> _Result:
+    async def in_time(
+        self, answer: Awaitable[_Result], deadline: float | None = None, late: str = "The answer took longer"
+    ) -> _Result:
+        """Waits for a part of an answer, no longer than it may take, nor than the server lives.
+
+        Args:
+            answer: The part.
+            deadline: On the loop's clock; None is as long as a request may take from now on.
+            late: What to say of a part that comes too late.
+
+        Raises:
+            RequestError: It did not come in time.
+        """
         # Not `asyncio.timeout` around it all: the steps of a stream are taken by several tasks.
+        wait = asyncio.ensure_future(answer)
+        self._waits.add(wait)
+        if self._given_up:
+            wait.cancel()
         try:
-            return await asyncio.wait_for(answer, deadline - asyncio.get_running_loop().time())
+            left = (self.deadline() if deadline is None else deadline) - asyncio.get_running_loop().time()
+            return await asyncio.wait_for(wait, left)
         except TimeoutError as error:
-            raise too_late(f"The answer took longer than {self.limits.seconds} seconds. Ask for less.") from error
+            raise too_late(f"{late} than {self.limits.seconds} seconds. Ask for less.") from error
+        except asyncio.CancelledError as error:
+            if not self._given_up:
+                raise
+            raise unavailable("The server ends, and the answer did not come before. Ask again in a moment.") from error
+        finally:
+            self._waits.discard(wait)
+
+    def give_up(self) -> None:
+        """Ends the requests in flight: whoever waits is told that the server is not available."""
+        self._given_up = True
+        for wait in list(self._waits):
+            wait.cancel()
 
     async def write(self, version: LoadedVersion, requests: Sequence[TextRequest]) -> list[Text]:
         """Writes whole texts."""
@@ -173,7 +234,7 @@ class Core:
             self.limits.check_max_length(request.max_length)
             self.limits.check_text("prompt", len(request.prompt))
         assert version.writing is not None
-        loop, deadline = asyncio.get_running_loop(), self._deadline()
+        loop, deadline = asyncio.get_running_loop(), self.deadline()
         news: asyncio.Queue[tuple[int, Text | None, str, bool, Exception | None]] = asyncio.Queue()
 
         def notifier(index: int) -> Callable[[Text | None, str, Exception | None], None]:
@@ -190,7 +251,7 @@ class Core:
             jobs += [version.writing.submit(request, carry, notifier(i)) for i, request in enumerate(requests)]
             left = len(jobs)
             while left:
-                index, text, piece, done, error = await self._in_time(news.get(), deadline)
+                index, text, piece, done, error = await self.in_time(news.get(), deadline)
                 if error is not None:
                     raise error
                 assert text is not None
@@ -206,8 +267,8 @@ class Core:
         return self.versions.is_loading or bool(self._calls)
 
     def close(self) -> None:
-        """Ends the threads."""
-        self._threads.shutdown()
+        """Ends the threads; a call that still runs is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _text_requests(inputs: Arrays, limits: Limits) -> list[TextRequest]:
@@ -234,7 +295,7 @@ def _text_requests(inputs: Arrays, limits: Limits) -> list[TextRequest]:
         return [
             TextRequest(
                 **{name: values[row] for name, values in controls.items() if name not in ("prompt", "seed")},
-                prompt=_text(controls["prompt"][row]),
+                prompt=_text("prompt", controls["prompt"][row]),
                 # As an int64 of the graph does, the last seed is followed by the first.
                 seed=(controls["seed"][row] + sample + 2**63) % 2**64 - 2**63,
             )
@@ -251,8 +312,8 @@ def _one(value: np.ndarray) -> int:
     return int(value[0])
 
 
-def _text(prompt: bytes) -> str:
+def _text(name: str, data: bytes) -> str:
     try:
-        return prompt.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise invalid(f"prompt must be UTF-8; byte {error.start} is not.") from error
+        raise invalid(f"{name} must be UTF-8; byte {error.start} is not.") from error

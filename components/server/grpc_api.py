@@ -23,10 +23,11 @@ from tensorflow_serving.apis import (
 from components.server.core import Core
 from components.server.errors import RequestError, invalid
 from components.server.metrics import Metrics
-from components.server.rest import signature_definitions
+from components.server.rest import NO_LABELS, signature_definitions
 from components.server.tensors import check_names, from_proto
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("components.server.requests")
+_HANDSHAKE_MS = 10_000
 _Request = TypeVar("_Request")
 
 
@@ -56,7 +57,16 @@ class _Service:
             await context.abort(code, f"Internal error: {type(error).__name__}.")
             raise
         finally:
-            self._metrics.observe("gRPC", method, code.name, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self._metrics.observe("gRPC", method, code.name, seconds)
+            told = {"method": "gRPC", "route": method, "status": code.name, "ms": round(1e3 * seconds, 2)}
+            _LOG.info("request", extra={"told": told})
+
+    async def _unimplemented(self, method: str, context: Any) -> Any:
+        async def answer() -> Any:
+            raise RequestError(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here. Call Predict.")
+
+        return await self._answer(method, context, answer)
 
     def _check_key(self, context: Any) -> None:
         if self._api_key is None:
@@ -107,6 +117,15 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
 
         return await self._answer("GetModelMetadata", context, answer)
 
+    async def Classify(self, request: Any, context: Any) -> Any:
+        return await self._unimplemented("Classify", context)
+
+    async def Regress(self, request: Any, context: Any) -> Any:
+        return await self._unimplemented("Regress", context)
+
+    async def MultiInference(self, request: Any, context: Any) -> Any:
+        return await self._unimplemented("MultiInference", context)
+
 
 class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
     """`GetModelStatus`."""
@@ -125,9 +144,12 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
 
         return await self._answer("GetModelStatus", context, answer)
 
+    async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:
+        return await self._unimplemented("HandleReloadConfigRequest", context)
 
-def make_server(core: Core, metrics: Metrics, api_key: str | None = None) -> grpc.aio.Server:
-    """A gRPC server with both services, in the loop that runs."""
+
+def make_server(core: Core, metrics: Metrics, api_key: str | None = None, connections: int = 1000) -> grpc.aio.Server:
+    """A gRPC server with both services, in the loop that runs; further connections are closed as they come."""
     size = core.limits.body_bytes
     server = grpc.aio.server(
         maximum_concurrent_rpcs=2 * core.limits.concurrent,
@@ -135,6 +157,8 @@ def make_server(core: Core, metrics: Metrics, api_key: str | None = None) -> grp
             ("grpc.max_receive_message_length", size),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_allowed_incoming_connections", connections),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
@@ -146,7 +170,7 @@ def make_server(core: Core, metrics: Metrics, api_key: str | None = None) -> grp
 
 def _version(spec: Any) -> int | None:
     if spec.WhichOneof("version_choice") == "version_label":
-        raise invalid("version_label is not supported. Give a version number, or none for the newest.")
+        raise invalid(NO_LABELS)
     return spec.version.value if spec.HasField("version") else None
 
 

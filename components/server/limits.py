@@ -19,7 +19,8 @@ class Limits:
         prompt_length: Characters of a prompt or text, or timesteps of what is read.
         max_length: Tokens to write in answer to one request, for each text.
         rows: Texts of one request.
-        places: Of all texts of a request together, where the states at each place are asked for.
+        places: Of a request, rows × the tokens of the longest, where it is computed for all places at once.
+        json_values: Numbers and texts of an answer in JSON, which takes long to write.
         concurrent: Requests at once; more are 429.
         seconds: A request may take; more is 503.
         sessions: Open at once; more are 429.
@@ -31,6 +32,7 @@ class Limits:
     max_length: int = 100_000
     rows: int = 256
     places: int = 10_000
+    json_values: int = 1_000_000
     concurrent: int = 512
     seconds: float = 60.0
     sessions: int = 1000
@@ -65,9 +67,20 @@ class Limits:
         if length > self.prompt_length:
             raise invalid(f"{name} must be at most {self.prompt_length} long. Received: {length}.")
 
-    def check_places(self, places: int) -> None:
-        if places > self.places:
-            raise invalid(f"A request must ask for the states at {self.places} places at most. Received: {places}.")
+    def check_places(self, places: int, most: int | None = None) -> None:
+        most = self.places if most is None else most
+        if places > most:
+            raise invalid(
+                f"A request must be at {most} places at most, rows × the tokens of the longest. Received: {places}. "
+                "Send fewer or shorter rows."
+            )
+
+    def check_json(self, values: int) -> None:
+        if values > self.json_values:
+            raise invalid(
+                f"An answer in JSON must have at most {self.json_values} values. Received: {values}. Send fewer or "
+                "shorter rows, or ask over gRPC."
+            )
 
     def check_max_length(self, value: int) -> None:
         if value > self.max_length:

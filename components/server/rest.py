@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 from typing import Any
 
@@ -27,6 +29,8 @@ _PREDICT_BODY = describe(
     }
 )
 
+NO_LABELS = "Labels of versions are not supported. Give a version number, or none for the newest."
+
 
 class Answer(Response):
     """JSON in which numbers may be NaN and Infinity, as TensorFlow Serving writes them."""
@@ -34,7 +38,10 @@ class Answer(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        # `dump`, not `dumps`: piece by piece, so that other threads come in between. What is long is made in a thread.
+        written = io.StringIO()
+        json.dump(content, written, ensure_ascii=False, separators=(",", ":"))
+        return written.getvalue().encode("utf-8")
 
 
 def router(core: Core) -> APIRouter:
@@ -82,14 +89,20 @@ def router(core: Core) -> APIRouter:
         signature = body.get("signature_name", "")
         if not isinstance(signature, str):
             raise invalid("signature_name must be a string.")
-        with core.admitted(), core.versions.use(name, version_number(version)) as model:
+        with core.versions.use(name, version_number(version)) as model:
             specs, optional = model.signature(signature).inputs, frozenset(model.defaults(signature))
-            inputs, format = from_json(body, specs, optional)
+            inputs, format = await asyncio.to_thread(from_json, body, specs, optional)
             outputs = await core.predict(model, signature, inputs)
             if model.writes(signature):
                 return Answer(to_json(outputs, format))
             # Numbers of each place of a text are many.
+            core.limits.check_json(sum(value.size for value in outputs.values()))
             return await core.in_thread(lambda: Answer(to_json(outputs, format)))
+
+    @routes.api_route("/v1/models/{name}/labels/{rest:path}", methods=["GET", "POST"], include_in_schema=False)
+    async def label(name: str, rest: str) -> None:
+        """Refuses labels, with the words that gRPC has for them."""
+        raise invalid(NO_LABELS)
 
     return routes
 

@@ -20,6 +20,7 @@ from typing import TextIO
 import uvicorn
 
 from components.native_logs import quiet
+from components.server.connections import most_connections, web_config
 from components.server.core import Core
 from components.server.limits import Limits
 from components.server.versions import Versions
@@ -98,15 +99,8 @@ async def _serve(
     core = Core(Versions(name, model, keep), limits)
     metrics = Metrics(core)
     app = make_app(core, metrics, api_key)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_LAST_SECONDS,
-        lifespan="off",
-        server_header=False,
-    )
-    web = _Server(config)
+    connections = most_connections()
+    web = _Server(web_config(app, connections, timeout_graceful_shutdown=_LAST_SECONDS))
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,7 +109,7 @@ async def _serve(
     listening = _listen(address)
     port = listening.getsockname()[1]
     host = f"[{address.host}]" if ":" in address.host else address.host
-    grpc_server = make_server(core, metrics, api_key)
+    grpc_server = make_server(core, metrics, api_key, connections)
     try:
         grpc_port = grpc_server.add_insecure_port(f"{host}:{address.grpc_port}")
     except RuntimeError as error:
@@ -135,21 +129,27 @@ async def _serve(
 
     say("ending: no new requests; those in flight are answered")
     core.is_ending = True
-    stopping = asyncio.ensure_future(grpc_server.stop(grace))
+    stopping = asyncio.ensure_future(grpc_server.stop(grace + _LAST_SECONDS))
     # /readyz says so for as long as requests are answered.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace):
             while core.in_flight:
                 await asyncio.sleep(_LOOK_SECONDS)
+    core.give_up()
     web.should_exit = True
     await asyncio.gather(serving, stopping)
-    if core.is_working:
-        # Of no use to anybody any more, and native code cannot be stopped: the process ends without it.
+    core.close()
+    # Of no use to anybody any more, and native code cannot be stopped: the process ends without it.
+    if core.is_working or not await _closed(core):
         sys.stdout.flush()
         os._exit(0)
     await loading
-    await loop.run_in_executor(None, core.versions.close)
-    core.close()
+
+
+async def _closed(core: Core) -> bool:
+    """Unloads all versions; whether that did not take long."""
+    closing = asyncio.get_running_loop().run_in_executor(None, core.versions.close)
+    return bool((await asyncio.wait([closing], timeout=_LAST_SECONDS))[0])
 
 
 class _Server(uvicorn.Server):

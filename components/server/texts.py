@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -21,7 +22,7 @@ from components.server.body import describe, read_as
 from components.server.core import Core
 from components.server.dynamics import dynamics_of
 from components.server.errors import RequestError, invalid
-from components.server.rest import version_number
+from components.server.rest import Answer, version_number
 from components.server.sessions import Session
 from components.server.version import LoadedVersion
 
@@ -73,8 +74,7 @@ def router(core: Core) -> APIRouter:
         """Writes texts; with `stream`, piece by piece."""
         body = await read_as(Generate, request)
         if not body.stream:
-            with core.admitted():
-                return JSONResponse(await _generate(core, name, version_number(version), body))
+            return JSONResponse(await _generate(core, name, version_number(version), body))
         events = _events(core, name, version_number(version), body)
         # What is refused is refused with its status, before the stream begins.
         first = await anext(events)
@@ -83,30 +83,32 @@ def router(core: Core) -> APIRouter:
 
     @routes.post("/v1/models/{name}:inspect", openapi_extra=describe(Inspect.model_json_schema()))
     @routes.post("/v1/models/{name}/versions/{version}:inspect", openapi_extra=describe(Inspect.model_json_schema()))
-    async def inspect(request: Request, name: str, version: str | None = None) -> JSONResponse:
+    async def inspect(request: Request, name: str, version: str | None = None) -> Response:
         """The likeliest next tokens and the hidden state, before the first token of a text and after each."""
         body = await read_as(Inspect, request)
         return await look(name, version, body.text, lambda model, text: inspected(model, text, body.top))
 
     @routes.post("/v1/models/{name}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
     @routes.post("/v1/models/{name}/versions/{version}:dynamics", openapi_extra=describe(Dynamics.model_json_schema()))
-    async def dynamics(request: Request, name: str, version: str | None = None) -> JSONResponse:
+    async def dynamics(request: Request, name: str, version: str | None = None) -> Response:
         """The eigenvalues of each layer's recurrent kernel, and the norm of a gradient back in time."""
         body = await read_as(Dynamics, request)
         return await look(name, version, body.text, dynamics_of)
 
     async def look(
         name: str, version: str | None, text: str, answer: Callable[[LoadedVersion, bytes], dict[str, Any]]
-    ) -> JSONResponse:
-        core.limits.check_places(len(text))
-        with core.admitted(), _language_model(core, name, version_number(version)) as model:
-            return JSONResponse(await core.in_thread(lambda: answer(model, _utf8(text))))
+    ) -> Response:
+        data = _utf8(text)
+        core.limits.check_text("text", len(text))
+        with _language_model(core, name, version_number(version)) as model:
+            core.limits.check_places(await asyncio.to_thread(model.count_tokens, text))
+            return await core.in_thread(lambda: Answer(answer(model, data)))
 
     @routes.post("/v1/models/{name}/sessions", status_code=201)
     @routes.post("/v1/models/{name}/versions/{version}/sessions", status_code=201)
     async def open_session(name: str, version: str | None = None) -> Any:
         """Opens a session: its texts go on from each other, the state stays here."""
-        with core.admitted(), _language_model(core, name, version_number(version)) as model:
+        with _language_model(core, name, version_number(version)) as model:
             session = core.sessions.open(model.number)
             return {
                 "session": session.id,
@@ -206,15 +208,14 @@ async def _events(core: Core, name: str, number: int | None, body: Generate) -> 
     """Server-sent events: `piece` with what is new of a text, `done` with its account, `error`."""
     begun = False
     try:
-        with core.admitted():
-            async with contextlib.aclosing(_pieces(core, name, number, body, each_turn=True)) as pieces:
-                async for model, index, text, piece, done in pieces:
-                    event = _event("piece", {"index": index, "piece": piece}) if piece else ""
-                    if done:
-                        event += _event("done", {"index": index, "version": str(model.number), **_account(text)})
-                    if event:
-                        begun = True
-                        yield event
+        async with contextlib.aclosing(_pieces(core, name, number, body, each_turn=True)) as pieces:
+            async for model, index, text, piece, done in pieces:
+                event = _event("piece", {"index": index, "piece": piece}) if piece else ""
+                if done:
+                    event += _event("done", {"index": index, "version": str(model.number), **_account(text)})
+                if event:
+                    begun = True
+                    yield event
     except RequestError as error:
         if not begun:
             raise
@@ -253,6 +254,7 @@ def inspected(model: LoadedVersion, text: bytes, top: int) -> dict[str, Any]:
     log_probs = outputs["log_probs"][0]  # [places, vocabulary]
     names = tokenizer.tokens
     order = np.argsort(-log_probs, axis=1, kind="stable")[:, :top]
+    p = np.round(np.exp(np.take_along_axis(log_probs, order, axis=1).astype(float)), 4)
     bits = -log_probs[np.arange(len(ids) - 1), ids[1:]] / np.log(2)
     states = outputs["states"][0]
     scale = max(float(np.abs(states).max()), 1e-9)
@@ -260,9 +262,10 @@ def inspected(model: LoadedVersion, text: bytes, top: int) -> dict[str, Any]:
     return {
         "version": str(model.number),
         "tokens": [names[token] for token in ids],
+        # Tuples: of lists, the garbage collector would look at each again and again, and nobody be answered meanwhile.
         "top": [
-            [[names[token], round(float(np.exp(row[token])), 4)] for token in best]
-            for row, best in zip(log_probs, order, strict=True)
+            [(names[token], value) for token, value in zip(best, values, strict=True)]
+            for best, values in zip(order.tolist(), p.tolist(), strict=True)
         ],
         "bits": [None, *np.round(bits.astype(float), 3).tolist()],
         "states": {"shape": list(states.shape), "scale": scale, "b64": base64.b64encode(quantised.tobytes()).decode()},

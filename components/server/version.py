@@ -71,6 +71,23 @@ class LoadedVersion:
         """Whether a signature's texts are written by the writing thread."""
         return self.writing is not None and (name or "serving_default") in WRITING
 
+    def count_tokens(self, text: str) -> int:
+        """Timesteps that a text takes; characters, where the model is no language model."""
+        return len(text) if self.language is None else len(self.language.tokenizer.encode(text))
+
+    def check_ids(self, name: str, value: np.ndarray) -> None:
+        """Refuses ids that no token has: the graph would take them for any other token.
+
+        Raises:
+            RequestError: There is one.
+        """
+        if self.language is None or value.dtype.kind != "i":
+            return
+        most = len(self.language.tokenizer) - 1
+        wrong = value[(value < 0) | (value > most)]
+        if wrong.size:
+            raise invalid(f"Input {name!r} must be ids of tokens, 0 … {most}. Received: {wrong[0]}.")
+
     def call(self, name: str, inputs: Arrays) -> Arrays:
         """Calls a signature with inputs of its types and shapes.
 
@@ -114,6 +131,7 @@ def _told(message: str) -> str:
     """What a graph says of its inputs, without where in the graph that was."""
     lines = [line for line in message.split("\n") if not line.startswith(("Graph execution error", "Detected at"))]
     said = " ".join(line.strip() for line in lines if line.strip() and not line.startswith(("\t [[", "  File")))
+    said = said.replace("<stack traces unavailable>", "").strip()
     return said.partition(" [[{{node")[0][:500] or "The model refuses these inputs."
 
 

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from components.server.errors import not_found, unavailable
 from components.server.version import LoadedVersion
@@ -54,6 +55,7 @@ class Versions:
         self._lock = threading.Lock()
         self._loaded: dict[int, LoadedVersion] = {}
         self._statuses: dict[int, VersionStatus] = {}
+        self._broken: dict[int, frozenset[Any]] = {}  # the files of what could not be loaded
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -133,8 +135,8 @@ class Versions:
             known = sorted(self._statuses.values(), key=lambda status: -status.number) if name == self.name else []
         chosen = [status for status in known if number in (None, status.number)]
         if not chosen:
-            version = "" if number is None else f"version {number} of "
-            raise not_found(f"Could not find any versions of model {version}{name}")
+            what = "any version" if number is None else f"version {number}"
+            raise not_found(f"Could not find {what} of model {name}.")
         return chosen
 
     @property
@@ -164,9 +166,11 @@ class Versions:
         }
 
     def _add(self, number: int, folder: Path) -> bool:
-        """Whether it could be loaded; what could not is not tried again."""
-        if number in self._statuses and self._statuses[number].error:
+        """Whether it could be loaded; what could not is tried again when its files are others."""
+        files = _files(folder)
+        if number in self._statuses and self._statuses[number].error and self._broken.get(number) == files:
             return False
+        self._broken[number] = files
         self._set(VersionStatus(number, "LOADING"))
         try:
             version = self._load(number, folder)
@@ -192,3 +196,13 @@ class Versions:
     def _set(self, status: VersionStatus) -> None:
         with self._lock:
             self._statuses[status.number] = status
+
+
+def _files(folder: Path) -> frozenset[Any]:
+    """What a folder holds, as far as it can be told without reading it: it may still be copied."""
+    found = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.add((path, status.st_size, status.st_mtime_ns))
+    return frozenset(found)

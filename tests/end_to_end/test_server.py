@@ -8,6 +8,7 @@ import http.client
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -225,6 +226,73 @@ def test_signal_does_not_wait_for_a_call_that_no_client_waits_for(serving: Path,
         assert (status, "longer than 0.1 seconds" in answer["error"]) == (503, True)
         assert server.end() == 0
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
+
+
+SHORT_GRACE = """
+import functools
+import components.server.serve as module
+module.serve = functools.partial(module.serve, grace=0.5)
+"""
+
+
+def test_work_that_outlasts_the_grace_is_answered_that_the_server_ends(serving: Path, tmp_path: Path):
+    with started(serving, tmp_path / "log", before=STUCK.format(method="call") + SHORT_GRACE) as server:
+        server.ready()
+        long = {"max_length": 100_000, "min_length": 100_000, "samples": 64}
+        score = {"signature_name": "score", "instances": ["he"]}
+        with (
+            concurrent.futures.ThreadPoolExecutor(2) as pool,
+            socket.create_connection(("127.0.0.1", server.port), SECONDS) as unfinished,
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)) as streamed,
+        ):
+            streamed.request("POST", "/v1/models/rnn:generate", json.dumps(TEXT | long | {"stream": True}))
+            stream = streamed.getresponse()  # it has begun
+            whole = pool.submit(server.generate, **long)
+            stuck = pool.submit(server.ask, "POST", "/v1/models/rnn:predict", score)
+            unfinished.sendall(b"POST /v1/models/rnn:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+            while "rnn_requests_in_flight 4.0" not in text(server, "/metrics"):
+                time.sleep(0.01)
+
+            assert server.end() == 0
+
+            for status, answer in (whole.result(), stuck.result()):
+                assert (status, "The server ends" in answer["error"]) == (503, True)
+            *_, last, end = stream.read().decode().split("\n\n")
+            assert (last.partition("\n")[0], "The server ends" in last, end) == ("event: error", True, "")
+            assert unfinished.recv(100).startswith(b"HTTP/1.1 503")
+    assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
+
+
+def test_more_connections_than_files_stop_neither_the_server_nor_fill_its_log(serving: Path, tmp_path: Path):
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))"
+    with started(serving, tmp_path / "log", before=few) as server, contextlib.ExitStack() as clients:
+        server.ready()
+        for port in (server.port, server.grpc_port):
+            for _ in range(400):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port), SECONDS))
+        # Those that send nothing are closed, and then others are answered.
+        end = time.monotonic() + SECONDS
+        while not is_alive(server):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert server.generate()[0] == 200
+        assert server.end() == 0
+    assert len((tmp_path / "log").read_text("utf-8").splitlines()) < 20
+
+
+def is_alive(server: Process) -> bool:
+    try:
+        return server.ask("GET", "/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_key_may_come_from_the_environment(serving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RNN_PIPELINE_API_KEY", "secret")
+    with started(serving, tmp_path / "log") as server:
+        server.ready()
+        assert server.generate()[0] == 401
+        assert server.end() == 0
 
 
 def test_port_that_is_taken_is_one_message(serving: Path, tmp_path: Path):

@@ -288,9 +288,9 @@ def test_score_json_of_several_files_with_tokens(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("scored")
-def test_score_file_that_is_not_utf8_exits_1_with_the_offset(capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_file_that_is_not_utf8_exits_2_with_the_offset(capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.txt").write_bytes(b"abc\xff")
-    assert main(["score", "--model", "m", "bad.txt"]) == 1
+    assert main(["score", "--model", "m", "bad.txt"]) == 2
     assert "byte 3 is not" in capsys.readouterr().err
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from components.server.app import make_app
+from components.server.connections import web_config
 from components.server.core import Core
 from components.server.grpc_api import make_server
 from components.server.limits import Limits
@@ -95,27 +96,28 @@ def running(model: Path, limits: Limits = Limits(), api_key: str | None = None, 
 
 
 @contextlib.contextmanager
-def beside(other: Running, limits: Limits, api_key: str | None = None) -> Iterator[Running]:
+def beside(other: Running, limits: Limits, api_key: str | None = None, **connections: Any) -> Iterator[Running]:
     """Another server of the same loaded versions, with its own limits."""
     core = Core(other.core.versions, limits)
-    with _served(core, api_key) as server:
+    with _served(core, api_key, **connections) as server:
         yield server
     core.close()
 
 
 @contextlib.contextmanager
-def _served(core: Core, api_key: str | None) -> Iterator[Running]:
+def _served(
+    core: Core, api_key: str | None, connections: int = 1000, header_seconds: float = SECONDS
+) -> Iterator[Running]:
     started: list[Any] = []
     listens = threading.Event()
 
     async def serve() -> None:
         metrics = Metrics(core)
-        rpc = make_server(core, metrics, api_key)
+        rpc = make_server(core, metrics, api_key, connections)
         grpc_port = rpc.add_insecure_port("127.0.0.1:0")
         await rpc.start()
-        config = uvicorn.Config(
-            make_app(core, metrics, api_key), port=0, log_config=None, access_log=False, lifespan="off"
-        )
+        app = make_app(core, metrics, api_key)
+        config = web_config(app, connections, seconds=header_seconds, host="127.0.0.1", port=0)
         web = uvicorn.Server(config)
         config.load()
         web.lifespan = config.lifespan_class(config)

@@ -1,5 +1,6 @@
 """What every HTTP request passes, and what is none of the models': health, metrics, the page, paths, keys, bodies."""
 
+import contextlib
 import json
 import logging
 import socket
@@ -17,6 +18,7 @@ PREDICT = "/v1/models/rnn:predict"
 def test_health_page_and_openapi_are_there(server):
     assert server.ask("GET", "/healthz") == (200, {"status": "ok"})
     assert server.ask("GET", "/readyz") == (200, {"ready": True, "name": "rnn"})
+    assert server.raw("HEAD", "/healthz") == server.raw("HEAD", "/readyz") == (200, b"")
     status, page = server.raw("GET", "/")
     assert status == 200
     assert b"<" in page
@@ -100,6 +102,87 @@ def test_body_that_does_not_come_is_not_waited_for(server):
     ):
         client.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n".encode() + b"{")
         assert client.recv(100).startswith(b"HTTP/1.1 503")
+
+
+def unfinished(server, head=1000):
+    """A client whose request has a body that does not come to its end."""
+    client = socket.create_connection(("127.0.0.1", server.port), SECONDS)
+    client.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n".encode() + b" " * head)
+    return client
+
+
+def test_request_whose_body_is_not_there_yet_is_in_flight(server):
+    with beside(server, Limits(concurrent=2)) as limited:
+        with unfinished(limited), unfinished(limited):
+            wait_until(lambda: limited.core.in_flight == 2)
+            assert limited.ask("POST", PREDICT, {"instances": ["he"]})[0] == 429
+            assert limited.ask("GET", "/healthz")[0] == 200
+        wait_until(lambda: not limited.core.in_flight)
+        assert limited.ask("POST", PREDICT, {"instances": ["he"]})[0] == 200
+
+
+def test_bodies_hold_so_much_memory_together_and_no_more(server):
+    with beside(server, Limits(body_bytes=1000)) as limited, contextlib.ExitStack() as clients:
+        for _ in range(16):
+            clients.enter_context(unfinished(limited))
+        wait_until(lambda: limited.core.in_flight == 16)
+        body = b'{"instances": ["he"]}'
+        wait_until(lambda: limited.raw("POST", PREDICT, body)[0] == 429)
+        clients.pop_all().close()
+        wait_until(lambda: not limited.core.in_flight)
+        assert limited.raw("POST", PREDICT, body)[0] == 200
+
+
+def is_closed(client):
+    try:
+        return client.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_connections_beyond_the_bound_are_closed_and_the_others_answered(server):
+    with beside(server, Limits(), connections=3) as limited:
+        address = ("127.0.0.1", limited.port)
+        with contextlib.ExitStack() as clients:
+            first, *_ = [clients.enter_context(socket.create_connection(address, SECONDS)) for _ in range(3)]
+            first.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert first.recv(100).startswith(b"HTTP/1.1 200")
+            for _ in range(20):
+                with socket.create_connection(address, SECONDS) as further:
+                    assert is_closed(further)
+        wait_until(lambda: answers(limited))
+
+
+def answers(server):
+    try:
+        return server.ask("GET", "/healthz")[0] == 200
+    except OSError:  # there are connections that it has not seen closed
+        return False
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_connection_without_a_whole_header_is_closed(server, is_first, sent):
+    with (
+        beside(server, Limits(), header_seconds=0.2) as limited,
+        socket.create_connection(("127.0.0.1", limited.port), SECONDS) as client,
+    ):
+        if not is_first:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while b"ok" not in answer:
+                answer += client.recv(1000)
+        client.sendall(sent)
+        assert is_closed(client)
+
+
+def test_request_that_takes_longer_than_its_header_may_is_answered(server):
+    body = b'{"max_length": 30000, "min_length": 30000}'
+    with beside(server, Limits(), header_seconds=0.05) as limited:
+        head = b"POST /v1/models/rnn:generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        with socket.create_connection(("127.0.0.1", limited.port), SECONDS) as client:
+            client.sendall(head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert client.recv(12) == b"HTTP/1.1 200"
 
 
 @pytest.mark.parametrize("request_line", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"G" * 70_000 + b" / HTTP/1.1\r\n\r\n"])

@@ -3,8 +3,15 @@
 import json
 import urllib.parse
 
+import grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from components.native_logs import import_quietly
+from tests.components.server.running import SECONDS
+
+tf = import_quietly("tensorflow")
 
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 VALUES = st.recursive(
@@ -21,6 +28,7 @@ def mostly(good):
     return st.one_of(good, good, good, VALUES)
 
 
+OPEN = "a session that is open"
 TEXTS = st.text("helo é🙂\0\n", max_size=12)
 LENGTH = st.integers(-1, 30)
 OTHER_NUMBERS = {
@@ -37,7 +45,7 @@ GENERATE = st.fixed_dictionaries(
         **{name: mostly(values) for name, values in OTHER_NUMBERS.items()},
         "samples": mostly(st.integers(0, 3)),
         "stream": mostly(st.booleans()),
-        "session": VALUES,
+        "session": st.just(OPEN) | VALUES,
         "other": VALUES,
     },
 )
@@ -62,6 +70,8 @@ CASES = st.one_of(
     st.tuples(st.just(":predict"), PREDICT),
     st.tuples(st.just(":predict"), st.fixed_dictionaries({"inputs": COLUMNS})),
     st.tuples(st.just(":predict"), st.fixed_dictionaries({"instances": ROWS})),
+    st.tuples(st.just("/sessions"), VALUES),
+    st.tuples(st.just(":dynamics"), st.fixed_dictionaries({"text": mostly(TEXTS)}, optional={"other": VALUES})),
     st.tuples(st.just(":inspect"), st.fixed_dictionaries({"text": mostly(TEXTS)}, optional={"top": VALUES})),
 )
 
@@ -74,11 +84,14 @@ def check(status, answer, method="POST"):
 
 def test_requests_that_are_nearly_right(server):
     seen = set()
+    session = server.ask("POST", "/v1/models/rnn/sessions")[1]["session"]
 
     @SETTINGS
     @given(CASES)
     def ask(case):
         path, body = case
+        if isinstance(body, dict) and body.get("session") == OPEN:
+            body = body | {"session": session}
         status, answer = server.raw("POST", f"/v1/models/rnn{path}", json.dumps(body).encode())
         check(status, answer)
         seen.add(status)
@@ -88,7 +101,7 @@ def test_requests_that_are_nearly_right(server):
 
 
 @SETTINGS
-@given(st.sampled_from([":generate", ":predict", ":inspect"]), st.binary(max_size=200))
+@given(st.sampled_from([":generate", ":predict", ":inspect", ":dynamics", "/sessions"]), st.binary(max_size=200))
 def test_bodies_of_any_bytes(server, path, body):
     check(*server.raw("POST", f"/v1/models/rnn{path}", body))
 
@@ -102,3 +115,71 @@ def test_bodies_of_any_bytes(server, path, body):
 def test_paths_of_any_characters(server, method, folder, rest):
     status, answer = server.raw(method, folder + rest)
     check(status, answer, method)
+
+
+# ---- gRPC -----------------------------------------------------------------------------------------------------------
+
+SMALL = st.integers(-1, 5)
+KINDS = {
+    tf.string.as_datatype_enum: ("string_val", st.binary(max_size=5)),
+    tf.int32.as_datatype_enum: ("int_val", SMALL | st.just(2**31 - 1)),
+    tf.int64.as_datatype_enum: ("int64_val", SMALL | st.just(-(2**63))),
+    tf.float32.as_datatype_enum: ("float_val", st.floats(width=32)),
+    tf.resource.as_datatype_enum: ("int_val", SMALL),
+}
+
+
+@st.composite
+def messages(draw):
+    """A request whose inputs are nearly those of a signature."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = draw(st.sampled_from(["rnn"] * 9 + ["x"]))
+    name = draw(
+        st.sampled_from(["", "generate", "score", "step", "initial_state", "tokenize", "read", "next_log_probs"])
+    )
+    request.model_spec.signature_name = name
+    specs = {
+        "": {"prompt": (tf.string, [2])},
+        "score": {"text": (tf.string, [2])},
+        "initial_state": {"batch_size": (tf.int32, [])},
+        "step": {"token": (tf.string, [2]), "state_0": (tf.float32, [2, 7]), "state_1": (tf.float32, [2, 7])},
+        "read": {
+            "token": (tf.int32, [2]),
+            "ids": (tf.int32, [2, 3]),
+            "state_0": (tf.float32, [2, 7]),
+            "state_1": (tf.float32, [2, 7]),
+        },
+    }
+    same = {"generate": "", "tokenize": "score", "next_log_probs": "read"}
+    for key, (dtype, shape) in specs[same.get(name, name)].items():
+        if draw(st.integers(0, 19)) == 0:
+            continue
+        value = request.inputs[key]
+        is_right = draw(st.integers(0, 4)) > 0
+        value.dtype = dtype.as_datatype_enum if is_right else draw(st.sampled_from(sorted(KINDS)))
+        for size in shape if draw(st.integers(0, 4)) > 0 else draw(st.lists(SMALL, max_size=3)):
+            value.tensor_shape.dim.add().size = size
+        field, values = KINDS[value.dtype]
+        getattr(value, field).extend(draw(st.lists(values, max_size=4)))
+    return request
+
+
+def test_messages_that_are_nearly_right(server):
+    seen = set()
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        @SETTINGS
+        @given(messages())
+        def ask(request):
+            code, said = grpc.StatusCode.OK, "well"
+            try:
+                stub.Predict(request, timeout=SECONDS)
+            except grpc.RpcError as error:
+                code, said = error.code(), error.details()
+            assert code.name in ("OK", "INVALID_ARGUMENT", "NOT_FOUND"), said
+            assert said
+            seen.add(code.name)
+
+        ask()
+    assert {"OK", "INVALID_ARGUMENT"} <= seen  # guard

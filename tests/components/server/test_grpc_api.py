@@ -1,18 +1,26 @@
 """TensorFlow Serving's own client stubs, over a channel on loopback."""
 
+import json
+import logging
+
 import grpc
 import numpy as np
 import pytest
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from components.native_logs import import_quietly
 from components.server.limits import Limits
+from components.server.serve import JsonLines
 from tests.components.server.running import SECONDS, beside, wait_until
 
 tf = import_quietly("tensorflow")
@@ -146,6 +154,7 @@ def test_predict_of_another_signature_answers_what_was_asked_for(stubs, direct):
             "at most 256 rows",
         ),
         (lambda: predict_request("initial_state", batch_size=(-1, tf.int32)), CODE.INVALID_ARGUMENT, ""),
+        (lambda: predict_request("score", text=([b"\xff"], tf.string)), CODE.INVALID_ARGUMENT, "text must be UTF-8"),
     ],
 )
 def test_bad_predict_has_its_code(stubs, request_of, code, said):
@@ -160,6 +169,68 @@ def test_few_bytes_that_ask_for_much_memory_are_refused(stubs):
     request.inputs["prompt"].tensor_shape.dim[0].size = 2**40
 
     assert refused(stubs.predict, request)[0] == CODE.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("signature", ["next_log_probs", "read"])
+def test_few_bytes_that_ask_for_many_places_are_refused(stubs, signature):
+    request = predict_request(signature, token=([0] * 4, tf.int32))
+    request.inputs["ids"].CopyFrom(tf.make_tensor_proto([[1]], tf.int32))
+    for dimension, size in zip(request.inputs["ids"].tensor_shape.dim, (4, 2501), strict=True):
+        dimension.size = size  # one value, repeated
+    for layer in range(2):
+        request.inputs[f"state_{layer}"].CopyFrom(tf.make_tensor_proto(np.zeros([4, 7], np.float32)))
+    assert request.ByteSize() < 600
+
+    code, said = refused(stubs.predict, request)
+
+    assert (code, "10000 places at most" in said) == (CODE.INVALID_ARGUMENT, True)
+    request.inputs["ids"].tensor_shape.dim[1].size = 2500
+    assert stubs.predict(request).outputs
+
+
+@pytest.mark.parametrize("wrong", [-1, 5])
+@pytest.mark.parametrize("name", ["token", "ids"])
+def test_ids_that_no_token_has_are_refused(stubs, name, wrong):
+    inputs = {"token": [0], "ids": [[1, 2]]}
+    inputs[name] = np.full_like(inputs[name], wrong)
+    states = {f"state_{layer}": (np.zeros([1, 7]), tf.float32) for layer in range(2)}
+    for signature in ("next_log_probs", "read"):
+        request = predict_request(signature, **{key: (value, tf.int32) for key, value in inputs.items()}, **states)
+
+        code, said = refused(stubs.predict, request)
+
+        assert (code, said) == (
+            CODE.INVALID_ARGUMENT,
+            f"Input {name!r} must be ids of tokens, 0 … 4. Received: {wrong}.",
+        )
+
+
+def test_requests_are_logged_a_line_each(stubs, caplog):
+    with caplog.at_level(logging.INFO, "components.server"):
+        stubs.status()
+        refused(stubs.predict, predict_request(text=prompts("hello")))
+        wait_until(lambda: len(caplog.records) == 2)
+
+    told = [json.loads(JsonLines().format(record)) for record in caplog.records]
+    assert [(line["method"], line["route"], line["status"]) for line in told] == [
+        ("gRPC", "GetModelStatus", "OK"),
+        ("gRPC", "Predict", "INVALID_ARGUMENT"),
+    ]
+
+
+def test_methods_that_are_not_served_say_so_without_an_error_in_the_log(stubs, caplog):
+    prediction, models = stubs._prediction, stubs._models
+    with caplog.at_level(logging.INFO):
+        for call, request in (
+            (prediction.Classify, classification_pb2.ClassificationRequest()),
+            (prediction.Regress, regression_pb2.RegressionRequest()),
+            (prediction.MultiInference, inference_pb2.MultiInferenceRequest()),
+            (models.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest()),
+        ):
+            assert refused(call, request, timeout=SECONDS)[0] == CODE.UNIMPLEMENTED
+        wait_until(lambda: len(caplog.records) >= 4)
+
+    assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
 def test_version_labels_are_refused(stubs):

@@ -2,9 +2,18 @@
 
 import base64
 import json
+import threading
+from unittest import mock
 
 import numpy as np
 import pytest
+
+from components.native_logs import import_quietly
+from components.server.errors import RequestError
+from components.server.limits import Limits
+from components.server.rest import Answer
+from tests.components.exporter import exported
+from tests.components.server.running import beside
 
 MODEL = "/v1/models/rnn"
 
@@ -39,6 +48,7 @@ def test_status_lists_the_versions_newest_first(server):
         ("PUT", "/v1/models/rnn:predict", 400),
         ("GET", "/v1/models/rnn/nothing", 400),
         ("GET", "/nowhere", 404),
+        ("GET", "/v1/models/rnn/labels/stable", 400),
     ],
 )
 def test_what_is_not_there_is_an_error_with_the_documented_status(server, method, path, status):
@@ -183,7 +193,20 @@ def test_every_signature_of_rows_can_be_asked_in_row_format(server):
         ({"inputs": {"prompt": ["he"], "samples": [0]}, "signature_name": "sample"}, "samples must be 1 or more"),
         ({"inputs": {"batch_size": 2**31 - 1}, "signature_name": "initial_state"}, "at most 256 rows"),
         ({"inputs": {"text": ["h" * 10_001]}, "signature_name": "inspect"}, "at 10000 places at most"),
+        ({"inputs": {"text": ["h" * 5001, ""]}, "signature_name": "tokenize"}, "at 10000 places at most"),
+        ({"inputs": {"text": ["h" * 50_001, ""]}, "signature_name": "score"}, "at 100000 places at most"),
         ({"inputs": {"prompt": ["h" * 100_001]}}, "at most 100000 long"),
+        ({"inputs": {"text": ["h" * 100_001]}, "signature_name": "score"}, "at most 100000 long"),
+        ({"instances": [{"b64": "gA=="}], "signature_name": "score"}, "text must be UTF-8"),
+        ({"instances": [{"b64": "gA=="}], "signature_name": "tokenize"}, "text must be UTF-8"),
+        ({"instances": [{"b64": "gA=="}], "signature_name": "inspect"}, "text must be UTF-8"),
+        (
+            {
+                "inputs": {"token": [9], "ids": [[1]], "state_0": [[0] * 7], "state_1": [[0] * 7]},
+                "signature_name": "read",
+            },
+            "ids of tokens, 0 … 4",
+        ),
     ],
 )
 def test_bad_predict_is_refused_with_a_message(server, body, said):
@@ -219,3 +242,68 @@ def test_body_is_read_whatever_its_content_type(server, direct):
     status, answer = server.raw("POST", f"{MODEL}:predict", body, {"Content-Type": "application/x-www-form-urlencoded"})
 
     assert (status, json.loads(answer)["predictions"][0]["text"]) == (200, direct.generate(["he"])["text"][0])
+
+
+def test_labels_are_refused_by_name(server):
+    for path in ("/labels/stable", "/labels/stable:predict", "/labels/stable/metadata"):
+        method = "POST" if path.endswith("predict") else "GET"
+        assert "Labels of versions are not supported" in server.ask(method, MODEL + path, {})[1]["error"]
+
+
+@pytest.mark.parametrize("format", ["inputs", "instances"])
+def test_answer_of_too_many_values_for_json_is_refused_with_what_to_do(server, format):
+    body = {"signature_name": "tokenize", format: ["hello", "he"]}
+    values = 2 * 5 + 2 * 5 + 2  # tokens, ids, lengths
+    with beside(server, Limits(json_values=values)) as limited:
+        assert limited.post(":predict", body)
+    with beside(server, Limits(json_values=values - 1)) as limited:
+        said = limited.refused(":predict", body)
+    assert said.startswith(f"An answer in JSON must have at most {values - 1} values. Received: {values}.")
+    assert "gRPC" in said
+
+
+def test_long_answers_let_other_threads_in_while_they_are_written():
+    # The interpreter is handed over every few milliseconds, but not inside json's encoder in C.
+    turns, done = [], threading.Event()
+    other = threading.Thread(target=lambda: [turns.append(1) for _ in iter(lambda: done.wait(0.001), True)])
+    content = np.random.default_rng(1).random(300_000).tolist()
+    answer = Answer([])
+    other.start()
+    try:
+        before = len(turns)
+        written = answer.render(content)
+        during = len(turns) - before
+    finally:
+        done.set()
+        other.join()
+
+    assert json.loads(written) == content
+    assert during > 5
+
+
+def test_places_are_counted_in_tokens_and_texts_in_characters(server, monkeypatch):
+    score = {"signature_name": "tokenize", "inputs": {"text": ["ééé"]}}
+    with beside(server, Limits(places=5, prompt_length=3)) as limited:
+        for path, body in ((":inspect", {"text": "ééé"}), (":dynamics", {"text": "ééé"}), (":predict", score)):
+            assert limited.post(path, body)
+        assert limited.post(":predict", {"inputs": {"prompt": ["ééé"]}})
+        for version in server.core.versions.loaded:
+            monkeypatch.setattr(version.language, "tokenizer", exported.OF_EACH_KIND["byte"])
+        for path, body in ((":inspect", {"text": "ééé"}), (":dynamics", {"text": "ééé"}), (":predict", score)):
+            assert "5 places at most" in limited.refused(path, body)
+
+
+def test_what_the_graph_refuses_is_told_without_where_in_the_graph(server, monkeypatch):
+    tf = import_quietly("tensorflow")
+
+    def refuse(**_):
+        raise tf.errors.InvalidArgumentError(
+            None, None, "Too few rows.\n\t [[{{node a/b}}]] <stack traces unavailable>\n"
+        )
+
+    monkeypatch.setattr(server.core.versions.loaded[0], "signature", lambda _: mock.Mock(inputs={}, side_effect=refuse))
+    with pytest.raises(RequestError, match=r"^Too few rows\.$"):
+        server.core.versions.loaded[0].call("score", {})
+    monkeypatch.undo()
+    body = {"signature_name": "initial_state", "inputs": {"batch_size": -1}}
+    assert "stack traces" not in server.refused(":predict", body)

@@ -133,6 +133,28 @@ def test_replaced_broken_version_is_tried_again(tmp_path):
     assert served(versions) == [1]
 
 
+def test_version_that_was_not_whole_is_tried_again_when_its_files_change(tmp_path):
+    tries = []
+
+    def load(number, folder):
+        tries.append(number)
+        if not (folder / "variables" / "data").exists():
+            raise OSError("its variables are missing")
+        return FakeVersion(number, folder)
+
+    push(tmp_path, 1)
+    versions = Versions("m", tmp_path, 2, load)
+    versions.refresh()
+    versions.refresh()
+    assert (served(versions), tries) == ([], [1])  # nothing has changed: no second try
+
+    (tmp_path / "1" / "variables").mkdir()
+    (tmp_path / "1" / "variables" / "data").write_text("all of it", "utf-8")
+    versions.refresh()
+
+    assert (served(versions), states(versions), tries) == ([1], {1: "AVAILABLE"}, [1, 1])
+
+
 def test_last_version_stays_while_all_that_is_there_is_broken(tmp_path):
     push(tmp_path, 1)
     versions = make(tmp_path)
@@ -179,6 +201,10 @@ def test_unknown_models_and_versions_are_not_found(tmp_path):
         with pytest.raises(RequestError) as error:
             versions.statuses(name, number)
         assert error.value.status == 404
+    with pytest.raises(RequestError, match=r"^Could not find version 2 of model m\.$"):
+        versions.statuses("m", 2)
+    with pytest.raises(RequestError, match=r"^Could not find any version of model x\.$"):
+        versions.statuses("x")
 
 
 def test_folder_of_one_saved_model_is_one_version(tmp_path):
