@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.files import TEMPORARY
+
 SOURCE_ROOT = Path(__file__).resolve().parents[1]
 FIRST_PARTY = ("pipeline", "components", "custom_layers")
 CACHE = ".code.json"  # in the root folder: what source files came to, as parsing all of them takes a second
@@ -146,10 +148,13 @@ def _read_cache(file: Path) -> dict[str, Parsed]:
 
 
 def _write_cache(file: Path, known: dict[str, Parsed]) -> None:
-    files = [(key, *parsed) for key, parsed in known.items()]
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps({"maker": _MAKER, "files": files}), encoding="utf-8")
-        temporary.replace(file)
-    except OSError:  # a root that cannot be written to, or is not there yet: the next run parses again
-        temporary.unlink(missing_ok=True)
+    files = [(key, *parsed) for key, parsed in list(known.items())]  # another thread may add to it
+    temporary = file.parent / TEMPORARY / f"{os.getpid()}{file.name}"
+    with contextlib.suppress(
+        OSError
+    ):  # a root that cannot be written to, or is not there yet: the next run parses again
+        try:
+            temporary.write_text(json.dumps({"maker": _MAKER, "files": files}), encoding="utf-8")
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.metadata import FILE_NAME, TEMPORARY, Execution, MetadataStore
+from pipeline.files import TEMPORARY
+from pipeline.metadata import FILE_NAME, Execution, MetadataStore
 from pipeline.stage_log import FOLDER as LOGS
 
 

@@ -1,4 +1,4 @@
-"""Digests of folders, what an execution says of itself on disk, and what makes a rename outlive a power cut."""
+"""Names in a root, digests of folders, what an execution says of itself, and renames that outlive a power cut."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".tmp"  # folder of the root: what is being written, and locks
 # Lies beside the outputs of an execution, and is written last: the mark that they are whole.
 EXECUTION = "execution.json"
 

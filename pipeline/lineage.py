@@ -80,9 +80,10 @@ Made = Mapping[Path, tuple[Execution, StoredArtifact]]
 
 
 def _pushed(root: Path, folder: Path, made: Made) -> Path | None:
-    """The artifact that became a pushed version, `<root>/serving/<name>/<version>`."""
-    records = {place: place / PUSHED for place, (_, artifact) in made.items() if artifact.type == "PushedModel"}
-    for place, record in records.items():
+    """The artifact that became a pushed version, `<root>/serving/<name>/<version>`: the newest, if that was removed."""
+    places = [place for place, (_, artifact) in made.items() if artifact.type == "PushedModel"]
+    for place in reversed(places):
+        record = place / PUSHED
         if record.is_file() and folder.is_relative_to(root / json.loads(record.read_text("utf-8"))["destination"]):
             return place
     return None

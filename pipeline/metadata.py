@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.files import TEMPORARY
 from pipeline.locks import is_held, locked, occupied
 from pipeline.metadata_tables import SCHEMA_VERSION, migrate, version_of
 
 FILE_NAME = "metadata.sqlite"
-TEMPORARY = ".tmp"  # folder of the root: what is being written, and locks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +93,14 @@ class MetadataStore:
                 (self.root / TEMPORARY).mkdir(exist_ok=True)
                 opening.enter_context(self._occupied(alone))
                 opening.enter_context(locked(self._lock_of(self._owner)))
-            uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            # Not `ro`: a reader, too, has to put back what a process that was killed in a commit has half written.
+            uri = f"{path.as_uri()}?mode={'rw' if read_only else 'rwc'}"
             # autocommit: `_transaction` opens and closes every transaction itself.
             self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             opening.callback(lambda: self._database.close())
             try:
                 self._database.execute("PRAGMA foreign_keys = ON")
+                self._database.execute(f"PRAGMA query_only = {read_only:d}")
                 self._prepare(path, read_only)
             except sqlite3.OperationalError:
                 raise
@@ -126,9 +129,9 @@ class MetadataStore:
                 f"Metadata: {path} was written by a newer version of this program. Received: schema version {version}; "
                 f"this one knows {SCHEMA_VERSION}. Update the program, or give another --root."
             )
-        if version == SCHEMA_VERSION or (read_only and version == 0):
+        if version == SCHEMA_VERSION:
             return
-        if read_only:  # what is older is brought up to date in memory
+        if read_only:  # what is older, or empty as its first writer was killed, is brought up to date in memory
             older, self._database = self._database, sqlite3.connect(":memory:", isolation_level=None)
             older.backup(self._database)
             older.close()
@@ -158,7 +161,8 @@ class MetadataStore:
                 raise
         except sqlite3.OperationalError as error:
             raise StoreError(
-                f"Metadata: {self.root / FILE_NAME} must be writable. Received: {error}. "
+                f"Metadata: {self.root / FILE_NAME} must be writable. Received: {error}; "
+                f"{shutil.disk_usage(self.root).free / 1e6:,.1f} MB are free there. "
                 "Make room, or whatever it needs; then the same command goes on with what is done."
             ) from error
 
@@ -197,8 +201,6 @@ class MetadataStore:
 
     def runs(self) -> list[RunRecord]:
         """Lists the runs, oldest first. One whose process died reads `interrupted`."""
-        if version_of(self._database) == 0:
-            return []
         stages: dict[int, dict[str, str]] = {}
         for run_id, stage, status in self._database.execute(
             "SELECT run_id, stage, status FROM run_stages ORDER BY run_id, position"

@@ -14,10 +14,10 @@ from pipeline import graph
 from pipeline.config import Config
 from pipeline.decision import FIRST_TIME, damaged, decide
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.files import digest_folder
+from pipeline.files import TEMPORARY, digest_folder
 from pipeline.fingerprint import ingredients
 from pipeline.locks import remove_stale
-from pipeline.metadata import FILE_NAME, TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import FILE_NAME, Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.session import Listener, Session, execution_folders
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
@@ -244,11 +244,8 @@ def _open(root: Path, on_event: Listener) -> MetadataStore:
     """Makes sure that the root can be written, opens the store, and removes what dead processes left."""
     try:
         root = root.resolve()
-        (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
-        probe = root / TEMPORARY / f"probe-{os.getpid()}"
-        probe.mkdir(exist_ok=True)
-        probe.rmdir()
-        store = MetadataStore(root)
+        root.mkdir(parents=True, exist_ok=True)
+        store = MetadataStore(root)  # makes a lock of its own in it
     except (OSError, sqlite3.OperationalError, StoreError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
@@ -274,8 +271,19 @@ def _sweep(root: Path, store: MetadataStore, on_event: Listener) -> None:
         execution = path.name.rpartition("-")[2]
         if path.suffix == ".lock":
             remove_stale(path)
-        elif not path.name.startswith("probe-") and not (execution.isdigit() and int(execution) in running):
-            shutil.rmtree(path, ignore_errors=True)
+        elif not (execution.isdigit() and int(execution) in running):
+            _remove(path)
     for folder in execution_folders(root):  # killed between the rename and the registration
         if int(folder.name) in failed:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Renamed first: half a folder would not be found by the next one that has to do this.
+            aside = root / TEMPORARY / f"{os.getpid()}-{folder.parent.name}-{folder.name}"
+            with contextlib.suppress(OSError):  # another run was quicker
+                folder.rename(aside)
+            _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

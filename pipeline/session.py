@@ -16,10 +16,10 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.decision import damaged, decide
 from pipeline.errors import NotBlessed, Refused
-from pipeline.files import EXECUTION, digest_folder, sync_folder
+from pipeline.files import EXECUTION, TEMPORARY, digest_folder, sync_folder
 from pipeline.fingerprint import hash_ingredients, ingredients
 from pipeline.locks import locked
-from pipeline.metadata import TEMPORARY, Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.stage import Stage
 from pipeline.stage_log import kept, log_of
 from pipeline.summary import RunSummary, StageResult
@@ -73,7 +73,10 @@ class Session:
         except Exception as error:
             self.over, self._status, self._exception = True, "failed", error
             # A refusal comes after the work: what the stage wrote is whole, and stays.
-            self._record(name, "failed", time.perf_counter() - clock, execution)
+            try:
+                self._record(name, "failed", time.perf_counter() - clock, execution)
+            except StoreError:
+                raise error from None  # a store that cannot be written must not hide what was the matter before
         except BaseException:  # the user's Ctrl-C, above all
             self._record(name, "failed", time.perf_counter() - clock)
             self._store.finish_run(self._run_id, "failed", time.perf_counter() - self._clock)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +24,21 @@ def log_of(root: Path, stage: str, execution_id: int) -> Path:
 
 @contextlib.contextmanager
 def kept(path: Path) -> Iterator[None]:
-    """Copies what is written on stderr and logged to a file, and the traceback of the exception that ends the body."""
+    """Copies what is written on stderr and logged to a file, and the traceback of the exception that ends the body.
+
+    Several may run at once: stderr is one for all threads, so each of them keeps what all of them say.
+    """
     path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as file:
-        handler = logging.StreamHandler(file)
+    with path.open("ab", buffering=0) as file:
+        log = _Log(file)
+        handler = logging.StreamHandler(log)
         handler.setFormatter(logging.Formatter(_FORMAT))
         logging.getLogger().addHandler(handler)
         try:
-            with contextlib.redirect_stderr(_Both(sys.stderr, file)):
+            with _copied_to(log):
                 yield
         except BaseException:
-            file.write(_TRACEBACK + traceback.format_exc())
+            log.write(_TRACEBACK + traceback.format_exc())
             raise
         finally:
             logging.getLogger().removeHandler(handler)
@@ -48,16 +54,52 @@ def last_lines(path: Path) -> list[str]:
     return path.read_text("utf-8", errors="replace").partition(_TRACEBACK)[0].splitlines()[-_LAST_LINES:]
 
 
-class _Both:
-    """A stream that also writes to a file."""
+class _Log:
+    """A file that takes what it can: a full disk ends a stage by what that writes itself, not by its log."""
 
-    def __init__(self, stream: TextIO, file: TextIO) -> None:
-        self._stream, self._file = stream, file
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        return
+
+
+_logs: list[_Log] = []  # of what runs now
+_changing = threading.Lock()
+
+
+@contextlib.contextmanager
+def _copied_to(log: _Log) -> Iterator[None]:
+    # Not `redirect_stderr`: of two threads, the first to leave would put back what the second one replaced.
+    with _changing:
+        if not _logs:
+            sys.stderr = _Copied(sys.stderr)  # type: ignore[assignment]
+        _logs.append(log)
+    try:
+        yield
+    finally:
+        with _changing:
+            _logs.remove(log)
+            if not _logs and isinstance(sys.stderr, _Copied):
+                sys.stderr = sys.stderr.stream
+
+
+class _Copied:
+    """A stream that is also written to the logs of what runs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
 
     def write(self, text: str) -> int:
         if "\x1b" not in text:  # a progress bar moves the cursor of a terminal
-            self._file.write(text)
-        return self._stream.write(text)
+            for log in list(_logs):
+                log.write(text)
+        return self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -89,14 +90,16 @@ class Pusher(Stage):
     outputs: ClassVar = {"pushed_model": artifacts.PushedModel}
 
     def reusable(self, outputs: Mapping[str, Path], root: Path) -> bool:
-        return Path(json.loads((outputs["pushed_model"] / "pushed.json").read_text())["destination"]).is_dir()
+        return (root / json.loads((outputs["pushed_model"] / "pushed.json").read_text())["destination"]).is_dir()
 
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
         if (inputs["blessing"] / "NOT_BLESSED").exists():
             raise NotBlessed(["bits_per_char is 2.0, above 1.0."])
         destination = root / "serving" / "fake" / "1"
         destination.mkdir(parents=True, exist_ok=True)
-        (outputs["pushed_model"] / "pushed.json").write_text(json.dumps({"destination": str(destination)}))
+        shutil.copy(inputs["model"] / "model.json", destination)
+        record = {"destination": destination.relative_to(root).as_posix()}
+        (outputs["pushed_model"] / "pushed.json").write_text(json.dumps(record))
         _done(self)
 
 

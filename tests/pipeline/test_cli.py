@@ -11,20 +11,11 @@ from typing import Any
 import pytest
 
 from components.lab import catalogue
-from pipeline import graph
 from pipeline.cli import main
 from pipeline.code import SOURCE_ROOT
 from tests.pipeline import fakes
 
-RECIPE = "# A recipe for tests.\npipeline: {name: fake}\nexample_gen: {source: 'inline:hello'}\n"
-
-
-@pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives each test the fake stages, a recipe, and a current folder of its own."""
-    monkeypatch.setattr(graph, "stages", lambda config=None: fakes.STAGES)
-    monkeypatch.chdir(tmp_path)
-    Path("recipe.yaml").write_text(RECIPE)
+pytestmark = pytest.mark.usefixtures("recipe")
 
 
 def fail() -> None:

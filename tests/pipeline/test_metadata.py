@@ -85,3 +85,10 @@ def test_store_read_only_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         MetadataStore(tmp_path, read_only=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_store_read_only_of_a_file_without_tables_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "metadata.sqlite").touch()  # what its first writer leaves if it is killed at once
+    with MetadataStore(tmp_path, read_only=True) as store:
+        assert (store.runs(), store.executions(), store.newest_execution("trainer")) == ([], [], None)
+    assert (tmp_path / "metadata.sqlite").read_bytes() == b""
