@@ -54,19 +54,17 @@ def compile_pipeline(stages: Sequence[type[Stage]], config: Config, image: str, 
 
     @dsl.pipeline(name=name, description=f"rnn-pipeline: {' → '.join(stage.stage_name() for stage in stages)}")
     def pipeline(root: str = f"{VOLUME}/runs/{config.pipeline.name}") -> None:
-        tasks: dict[type[Stage], dsl.PipelineTask] = {}
         made: dict[str, Any] = {}  # output key → the channel that carries its URI
-        gate: type[Stage] | None = None
+        gate: dsl.PipelineTask | None = None
         for stage in stages:
             keys = graph.inputs_of(stage, stages)
             task = _component(stage, keys, config, image)(root=root, **{key: made[key] for key in keys})
             _configure(task, stage, config)
             # What refuses says so of the whole run, also to stages that read nothing of it.
             if gate is not None:
-                task.after(tasks[gate])
+                task.after(gate)
             if stage.refusals is not Stage.refusals:
-                gate = stage
-            tasks[stage] = task
+                gate = task
             made.update({key: task.outputs[key] for key in stage.outputs})
 
     compiler.Compiler().compile(pipeline, str(output))
