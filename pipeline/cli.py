@@ -102,9 +102,10 @@ def _run(arguments: argparse.Namespace) -> int:
         console.show_explanations(runner.explain(*what, **chosen), arguments.json)
         return DONE
     if arguments.one_stage:
-        start = functools.partial(
-            runner.run_stage, *what, name=arguments.name, inputs=dict(map(_key_path, arguments.input))
+        inputs, outputs = (
+            dict(_key_path(text, option) for text in getattr(arguments, option)) for option in ("input", "output")
         )
+        start = functools.partial(runner.run_stage, *what, name=arguments.name, inputs=inputs, outputs=outputs)
     else:
         start = functools.partial(
             runner.run, *what, from_stage=arguments.from_stage, to_stage=arguments.to_stage, force=arguments.force
@@ -113,6 +114,8 @@ def _run(arguments: argparse.Namespace) -> int:
     summary = console.show_run(start, f"{config.pipeline.name}: {config_path} → {root}", arguments.json)
     if summary.exception is not None:
         return _report(summary.exception, arguments.debug)
+    if arguments.one_stage and arguments.output and summary.stages[0].outputs:
+        return DONE  # who is handed the outputs reads the refusal in them, as Pusher does
     return NOT_BLESSED if summary.status == "not_blessed" else DONE
 
 
@@ -129,6 +132,18 @@ def _completion(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
     recipes = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     names = {"stages": [stage.stage_name() for stage in graph.stages()], "configs": recipes}
     console.say(script(parser, arguments.shell, names, files="configs"))
+    return DONE
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    from pipeline import console, graph
+    from pipeline.config_file import load_config
+    from pipeline.kubeflow import compile_pipeline
+
+    _check_backend()
+    config = load_config(_recipe(arguments.config), arguments.set)
+    compile_pipeline(graph.stages(config), config, arguments.image, arguments.output)
+    console.say(f"Wrote {arguments.output}.")
     return DONE
 
 
@@ -225,11 +240,11 @@ def _recipe(name: str) -> Path:
     )
 
 
-def _key_path(text: str) -> tuple[str, Path]:
+def _key_path(text: str, option: str) -> tuple[str, Path]:
     key, equals, path = text.partition("=")
     if not (key and equals and path):
         raise UsageError(
-            f"--input must be KEY=PATH. Received: {text!r}. Example: --input model=runs/hello/trainer/3/model"
+            f"--{option} must be KEY=PATH. Received: {text!r}. Example: --{option} model=runs/hello/trainer/3/model"
         )
     return key, Path(path)
 
@@ -288,6 +303,7 @@ def _parser() -> _Parser:
         "run --config hello --from trainer --explain",
     )
     _add_config(run)
+    _add_root(run)
     from_stage = "first stage to run; earlier outputs are reused"
     completed(run.add_argument("--from", dest="from_stage", metavar="S", help=from_stage), "stages")
     completed(run.add_argument("--to", dest="to_stage", metavar="S", help="last stage to run"), "stages")
@@ -306,8 +322,26 @@ def _parser() -> _Parser:
     )
     completed(stage.add_argument("name", metavar="NAME", help="a name from the command `stages`"), "stages")
     _add_config(stage)
+    _add_root(stage)
     stage.add_argument("--input", action="append", default=[], metavar="KEY=PATH", help="an input folder (repeatable)")
+    stage.add_argument(
+        "--output",
+        action="append",
+        default=[],
+        metavar="KEY=PATH",
+        help="a folder for a copy of an output (repeatable)",
+    )
     stage.set_defaults(one_stage=True)
+
+    compile_ = command(
+        "compile",
+        _compile,
+        "Write the pipeline for Kubeflow Pipelines 2 and Vertex AI (docs/cluster.md).",
+        "compile --config quickstart --image registry/rnn-pipeline:1 --output pipeline.yaml",
+    )
+    _add_config(compile_)
+    compile_.add_argument("--image", required=True, metavar="IMG", help="container image of the stages")
+    compile_.add_argument("--output", required=True, type=Path, metavar="FILE", help="the YAML file to write")
 
     model_commands.add(command)
 
@@ -368,6 +402,9 @@ def _parser() -> _Parser:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     text = "YAML file or recipe (default: quickstart)"
     completed(parser.add_argument("--config", default="quickstart", metavar="F", help=text), "configs")
-    parser.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE", help="override a key (repeatable)")
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: runs/<pipeline.name>)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")

@@ -18,6 +18,7 @@ from pipeline.example_gen_config import ExampleGenConfig as ExampleGenConfig
 from pipeline.example_gen_config import FieldsConfig as FieldsConfig
 from pipeline.example_gen_config import SeparatorConfig as SeparatorConfig
 from pipeline.example_gen_config import SplitsConfig as SplitsConfig
+from pipeline.kubeflow_config import KubeflowConfig as KubeflowConfig
 from pipeline.model_config import WRITERS
 from pipeline.model_config import ModelConfig as ModelConfig
 from pipeline.section import Section
@@ -130,7 +131,7 @@ class PusherConfig(Section):
 
 
 class Config(Section):
-    """The whole configuration, one section per stage, plus `pipeline` and `model`."""
+    """The whole configuration, one section per stage, plus `pipeline`, `model`, `beam` and `kubeflow`."""
 
     pipeline: PipelineConfig
     beam: BeamConfig = BeamConfig()
@@ -143,6 +144,7 @@ class Config(Section):
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @pydantic.model_validator(mode="after")
     def _parameters_fit(self) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.artifacts import Artifact
 from pipeline.config import Config
 from pipeline.stage import Stage
 
@@ -76,3 +77,12 @@ def producers(stages: Sequence[type[Stage]]) -> dict[str, type[Stage]]:
                 )
             made[key] = stage
     return made
+
+
+def inputs_of(stage: type[Stage], stages: Sequence[type[Stage]]) -> dict[str, type[Artifact]]:
+    """Maps what a stage depends on to its type: its own inputs, and what earlier stages make its configuration of."""
+    keys: dict[str, type[Artifact]] = dict(stage.inputs)
+    for earlier in stages[: list(stages).index(stage)]:
+        if earlier.configures:
+            keys.update(earlier.outputs)
+    return keys

@@ -145,25 +145,27 @@ def run_stage(
     *,
     name: str,
     inputs: Mapping[str, Path] | None = None,
+    outputs: Mapping[str, Path] | None = None,
     on_event: Listener = lambda result: None,
     config_path: str = "",
 ) -> RunSummary:
     """Runs one stage on given folders; an input that is not given is the newest output of its key in the root.
 
+    Args:
+        inputs: Key → folder, of the stage's own inputs and of those that make its configuration (`graph.inputs_of`).
+        outputs: Key → folder that gets a copy of the output, whether the stage ran or an earlier execution will do.
+
     Raises:
-        UsageError: As `run`; an input key is unknown, or its folder is missing.
+        UsageError: As `run`; a key is unknown, the folder of an input is missing, or that of an output is in use.
     """
-    given = dict(inputs or {})
+    given, wanted = dict(inputs or {}), dict(outputs or {})
     names = [stage.stage_name() for stage in stages]
     stage = stages[_position(name, names, "NAME")]
     producers = graph.producers(stages)
+    known = graph.inputs_of(stage, stages)
+    _check_keys(given, known, name, "input")
+    _check_keys(wanted, stage.outputs, name, "output")
     for key, path in given.items():
-        if key not in stage.inputs:
-            known = ", ".join(stage.inputs) or "none"
-            raise UsageError(
-                f"Runner: --input must name an input of {name}. Received: {key}={str(path)!r}."
-                f"{did_you_mean(key, stage.inputs)} Inputs of {name}: {known}."
-            )
         if not path.is_dir():
             raise UsageError(f"Runner: --input must be an existing folder. Received: {key}={str(path)!r}.")
     with _open(root, on_event) as store:
@@ -173,12 +175,16 @@ def run_stage(
             if key not in given
         }
         _check_lineage(needed, f"stage {name}")
-        config = _configured(stages[: names.index(name)], config, store, f"stage {name}")
+        config = _configured(stages[: names.index(name)], config, store, f"stage {name}", given)
         artifacts = {key: execution.outputs[key] for key, execution in needed.items()}
         for key, path in given.items():
-            artifacts[key] = StoredArtifact(stage.inputs[key].__name__, path.resolve(), digest_folder(path))
+            if key in stage.inputs:
+                artifacts[key] = StoredArtifact(stage.inputs[key].__name__, path.resolve(), digest_folder(path))
         session = Session(config, store, on_event, config_path)
         session.run(stage, artifacts, forced=False)
+        for key, path in wanted.items():
+            if key in session.artifacts:
+                _copy(session.artifacts[key].path, path)
         return session.finish()
 
 
@@ -194,6 +200,26 @@ def _span(
     if last < first:
         raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
     return first, last
+
+
+def _check_keys(given: Mapping[str, Path], known: Collection[str], name: str, what: str) -> None:
+    for key, path in given.items():
+        if key not in known:
+            raise UsageError(
+                f"Runner: --{what} must name an {what} of {name}. Received: {key}={str(path)!r}."
+                f"{did_you_mean(key, known)} {what.capitalize()}s of {name}: {', '.join(known) or 'none'}."
+            )
+
+
+def _copy(artifact: Path, folder: Path) -> None:
+    """Copies an output out of the root, over what an attempt that was cut off left there, and over nothing else."""
+    others = {path.relative_to(folder) for path in folder.rglob("*")}
+    if others - {path.relative_to(artifact) for path in artifact.rglob("*")}:
+        raise UsageError(
+            f"Runner: the folder of an --output must hold nothing else. Received: {str(folder)!r}. Empty it, or name "
+            "another; the stage is done and need not run again."
+        )
+    shutil.copytree(artifact, folder, dirs_exist_ok=True)
 
 
 def _position(name: str, names: Sequence[str], what: str) -> int:
@@ -217,13 +243,21 @@ def _require(previous: Execution | None, key: str, producer: type[Stage], what: 
     return previous
 
 
-def _configured(earlier: Sequence[type[Stage]], config: Config, store: MetadataStore, what: str) -> Config:
-    """What the earlier stages made of a configuration, when they last ran."""
+def _configured(
+    earlier: Sequence[type[Stage]],
+    config: Config,
+    store: MetadataStore,
+    what: str,
+    given: Mapping[str, Path] | None = None,
+) -> Config:
+    """What the earlier stages make of a configuration: with their outputs as given, or as they last wrote them."""
     for stage in earlier:
         if stage.configures:
-            key = next(iter(stage.outputs))
-            execution = _require(store.newest_execution(stage.stage_name()), key, stage, what)
-            paths = {output: artifact.path for output, artifact in execution.outputs.items()}
+            paths = {key: path for key, path in (given or {}).items() if key in stage.outputs}
+            if len(paths) < len(stage.outputs):
+                key = next(iter(stage.outputs))
+                execution = _require(store.newest_execution(stage.stage_name()), key, stage, what)
+                paths = {output: artifact.path for output, artifact in execution.outputs.items()} | paths
             config = stage.from_config(config).configured(config, paths)
     return config
 

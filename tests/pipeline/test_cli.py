@@ -130,6 +130,19 @@ def test_stage_runs_one_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert fakes.RAN == ["example_gen", "trainer"]
 
 
+def test_stage_hands_over_a_refusal_and_the_stage_that_heeds_it_exits_3(tmp_path: Path) -> None:
+    model, blessing, pushed = (f"{key}={tmp_path / key}" for key in ("model", "blessing", "pushed_model"))
+    assert run("--to", "trainer") == 0
+    strict = ["--config", "recipe.yaml", "--set", "evaluator.thresholds.bits_per_char.upper=1"]
+    assert main(["stage", "evaluator", *strict]) == 3
+    assert main(["stage", "trainer", *strict, "--output", model]) == 0
+    assert main(["stage", "evaluator", *strict, "--input", model, "--output", blessing]) == 0
+    assert (tmp_path / "blessing" / "NOT_BLESSED").is_file()
+    given = ["--input", model, "--input", blessing]
+    assert main(["stage", "pusher", *strict, *given, "--output", pushed]) == 3
+    assert not (tmp_path / "pushed_model").exists()
+
+
 def test_bulk_passes_its_arguments_and_shows_what_was_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from pipeline.artifacts import Examples, HyperParameters, Model
 from pipeline.code import SOURCE_ROOT
 from pipeline.config import Config
 from pipeline.errors import Refused, UsageError
+from pipeline.files import digest_folder
 from pipeline.metadata import MetadataStore
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary
@@ -362,6 +363,51 @@ def test_run_stage_unknown_input_suggests_the_nearest(tmp_path: Path) -> None:
         runner.run_stage(fakes.STAGES, fakes.config(), tmp_path, name="trainer", inputs={"exampels": tmp_path})
 
 
+def test_run_stage_outputs_are_copied_whether_it_runs_or_not(tmp_path: Path) -> None:
+    for attempt, status in (("first", "ran"), ("second", "cached")):
+        copy = tmp_path / attempt / "examples"
+        summary = runner.run_stage(
+            fakes.STAGES, fakes.config(), tmp_path / "root", name="example_gen", outputs={"examples": copy}
+        )
+        assert statuses(summary) == {"example_gen": status}
+        assert digest_folder(copy) == digest_folder(summary.stages[0].outputs["examples"])
+
+
+def test_run_stage_output_of_an_attempt_that_was_cut_off_is_completed(tmp_path: Path) -> None:
+    copy = tmp_path / "examples"
+    copy.mkdir()
+    (copy / "documents.txt").write_text("inl")
+    run_example_gen = {"name": "example_gen", "outputs": {"examples": copy}}
+    runner.run_stage(fakes.STAGES, fakes.config(), tmp_path / "root", **run_example_gen)
+    assert (copy / "documents.txt").read_text() == "inline:hello"
+
+
+def test_run_stage_output_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    copy = tmp_path / "mine"
+    copy.mkdir()
+    (copy / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="must hold nothing else"):
+        runner.run_stage(
+            fakes.STAGES, fakes.config(), tmp_path / "root", name="example_gen", outputs={"examples": copy}
+        )
+    assert files(copy) == ["letter.txt"]
+
+
+def test_run_stage_that_fails_copies_nothing(tmp_path: Path) -> None:
+    fakes.HOOKS["example_gen"] = fail(RuntimeError("no luck"))
+    copy = tmp_path / "examples"
+    runner.run_stage(fakes.STAGES, fakes.config(), tmp_path / "root", name="example_gen", outputs={"examples": copy})
+    assert not copy.exists()
+
+
+def test_run_stage_unknown_output_suggests_the_nearest_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--output must name an output of example_gen\..* Did you mean 'examples'"):
+        runner.run_stage(
+            fakes.STAGES, fakes.config(), tmp_path / "root", name="example_gen", outputs={"exampels": tmp_path}
+        )
+    assert fakes.RAN == []
+
+
 class Needy(Stage):
     """Reads what nobody writes."""
 
@@ -435,6 +481,13 @@ def test_stage_alone_gets_the_configuration_found_before_unless_it_comes_first(t
     runner.run(TUNED, fakes.config(), tmp_path)
     assert seed_of(runner.run_stage(TUNED, fakes.config(), tmp_path, name="trainer")) == 7
     assert statuses(runner.run_stage(TUNED, fakes.config(seed=1), tmp_path, name="tuner")) == {"tuner": "cached"}
+
+
+def test_stage_alone_is_configured_by_the_output_that_is_given(tmp_path: Path) -> None:
+    found = runner.run(TUNED, fakes.config(), tmp_path / "elsewhere", to_stage="tuner")
+    given = {key: path for stage in found.stages for key, path in stage.outputs.items()}
+    assert set(given) == {"examples", "best_hyperparameters"}
+    assert seed_of(runner.run_stage(TUNED, fakes.config(), tmp_path / "root", name="trainer", inputs=given)) == 7
 
 
 @pytest.mark.parametrize("name", ["trainer", "evaluator"])
