@@ -65,7 +65,9 @@ def chain(count: int) -> list[type[Stage]]:
 def per_stage(count: int, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds for each of `count` stages that do nothing: run, and found to be there."""
     config = Config.model_validate({"pipeline": {"name": "nothing"}, "example_gen": {"source": "inline:x"}})
-    stages, ran, cached = chain(count), [], []
+    stages = chain(count)
+    ran: list[float] = []
+    cached: list[float] = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             for taken, status in ((ran, "ran"), (cached, "cached")):
