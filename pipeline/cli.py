@@ -126,10 +126,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _reported(start: Callable[..., RunSummary], debug: bool, on_event: Listener) -> RunSummary:
     """Runs, and writes the report of the run. What goes wrong with that is told, and changes nothing of the run."""
-    from components.report.report import write_report
-
     summary = start(on_event=on_event)
     try:
+        from components.report.report import write_report
+
         return dataclasses.replace(summary, report=write_report(summary))
     except Exception as error:
         _report(RuntimeError(f"Report: it could not be written ({type(error).__name__}: {error})."), debug)

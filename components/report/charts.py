@@ -31,10 +31,10 @@ def lines(
         marked: Names of curves whose points are marked.
         level: What the curves are held against: a dashed line, if it lies in their range.
     """
-    drawn = {
+    shown = {
         name: [(x, y) for x, y in line if math.isfinite(y) and (y > 0 or not log)] for name, line in curves.items()
     }
-    drawn = {name: _thinned(line) for name, line in drawn.items() if line}
+    drawn = {name: _thinned(line) for name, line in shown.items() if line}
     points = [point for line in drawn.values() for point in line]
     if not points:
         return Markup("")

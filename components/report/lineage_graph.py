@@ -65,7 +65,7 @@ def draw(executions: Sequence[Execution], statuses: Mapping[int, str]) -> Markup
 
     Args:
         executions: Oldest first, so that what one reads was drawn before, or comes from outside.
-        statuses: Execution → what the run did, `ran` or `cached`; the others were left as they were.
+        statuses: Execution → what the run did, `ran` or `cached`; the others are of earlier runs.
     """
     nodes = _nodes(executions, statuses)
     rows = [[node for node in nodes if node.row == row] for row in range(1 + max(node.row for node in nodes))]
@@ -84,10 +84,10 @@ def _nodes(executions: Sequence[Execution], statuses: Mapping[int, str]) -> list
     artifacts: dict[Path, _Node] = {}
     nodes = []
     for one in executions:
-        status = statuses.get(one.id, "skipped")
+        status = statuses.get(one.id, "earlier")
         for key, artifact in one.inputs.items():
             if artifact.path not in artifacts:  # from outside
-                artifacts[artifact.path] = _Node(0, [key], "artifact skipped")
+                artifacts[artifact.path] = _Node(0, [key], "artifact earlier")
                 nodes.append(artifacts[artifact.path])
         read = [artifacts[artifact.path] for artifact in one.inputs.values()]
         words = f"ran, {one.seconds:.1f} s" if status == "ran" else f"{status}, number {one.id}"

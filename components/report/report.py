@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from components.report import sections
 from pipeline.metadata import MetadataStore
@@ -43,6 +44,7 @@ def render(content: dict[str, Any], folder: Path) -> str:
         "duration": _duration,
         "moment": lambda seconds: datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
         "link": lambda path: Path(os.path.relpath(path, folder)).as_posix(),
+        "breakable": lambda key: Markup(".<wbr>").join(key.split(".")),
         "visible": lambda text: text.translate(_CONTROLS),
     }
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(content)

@@ -46,7 +46,7 @@ _COUNTS = {
     "documents that train holds, too": "leaked_documents",
 }
 _WHATEVER_THE_DOCUMENTS = ("documents", *statistics.OF_ANY_DOCUMENT)
-_LONGEST_VALUE = 80
+_LONGEST_VALUE = 200
 _NOTHING = 1e-8  # of the influence at lag 0: what is below is not drawn
 
 
@@ -76,7 +76,7 @@ def of_run(summary: RunSummary, store: MetadataStore) -> dict[str, Any]:
         "against": _text(summary, "blessing", "comparison.txt"),
         "samples": _samples(summary),
         "lineage": _lineage(summary, executions),
-        "config": sorted(flat(config).items()),
+        "config": [(key, _shown(flat(config), key)) for key in sorted(flat(config))],
     }
 
 
@@ -90,13 +90,13 @@ def _stages(
     for stage in summary.stages:
         made = executions.get(stage.execution_id or 0)
         earlier = [run for run in runs_of.get(stage.execution_id or 0, ()) if run != summary.run_id]
-        pages = {key: _PAGES.get(key, "") for key in stage.outputs}
+        pages = {key: folder / _PAGES.get(key, "") for key, folder in stage.outputs.items()}
         rows.append(
             {
                 "result": stage,
                 "made": made,
                 "made_in": earlier[0] if earlier else None,
-                "outputs": [(key, path, path / pages[key]) for key, path in stage.outputs.items()],
+                "outputs": [(key, page if page.exists() else page.parent) for key, page in pages.items()],
             }
         )
     return rows
@@ -114,7 +114,7 @@ def _trouble(summary: RunSummary) -> dict[str, Any] | None:
         title, reasons = f"{failed} failed", [str(error) or type(error).__name__]
     else:
         title, reasons = "Not blessed, nothing pushed", list(summary.reasons)
-    log = summary.log
+    log = None if error is None else summary.log  # of a refusal the sentences say all
     return {"title": title, "reasons": reasons, "log": log, "lines": last_lines(log) if log is not None else []}
 
 
