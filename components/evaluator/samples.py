@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from components.novelty import Corpus
 from components.tasks.example_task import Spec
@@ -38,7 +41,8 @@ def samples_of(model: TaskModel, graph: Path, examples: Path, beam_width: int) -
     Returns:
         Of a language model `texts`: for each of the `TEMPERATURES` {"temperature", "text", "copied": the longest span
         of it that is in the training text, too}. Of a model that answers examples with texts `examples`, a few of eval:
-        {"id", "input" (null if it is no text), "right": [texts], "written"}. Of others {}.
+        {"id", "input" (null if it is no text), "picture" (PNG in base64; null if it is none), "right": [texts],
+        "written"}. Of others {}.
     """
     if isinstance(model, LanguageModel):
         tokenizer = load(graph)
@@ -78,10 +82,11 @@ def _answers(model: GeneratingModel, spec: Spec, examples: Examples, beam_width:
     known, target = list(examples.fields()), spec.tokenizers["target"]
     for row, number in enumerate(batch.examples.tolist()):
         if number >= 0:
-            fields = known[number]
+            fields, read = known[number], examples.read(names[0], number)
             yield {
                 "id": fields["id"],
-                "input": _as_text(names[0], examples.read(names[0], number), spec),
+                "input": _as_text(names[0], read, spec),
+                "picture": _as_picture(read),
                 "right": fields.get("references", [fields["target"]]),
                 "written": target.decode(found["text"][row, : found["lengths"][row]]),
             }
@@ -91,3 +96,11 @@ def _as_text(feature: str, numbers: np.ndarray, spec: Spec) -> str | None:
     if feature in spec.tokenizers:
         return spec.tokenizers[feature].decode(numbers)
     return spec.classes[feature][int(numbers)] if feature in spec.classes else None
+
+
+def _as_picture(numbers: np.ndarray) -> str | None:
+    if numbers.dtype != np.uint8 or numbers.ndim != 3 or numbers.shape[2] not in (1, 3, 4):
+        return None
+    stream = io.BytesIO()
+    Image.fromarray(numbers[:, :, 0] if numbers.shape[2] == 1 else numbers).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,8 +1,12 @@
 """What the model writes, and what of it was copied."""
 
+import base64
 import dataclasses
+import io
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from components.evaluator import samples
 from components.evaluator.samples import TEMPERATURES, longest_copies, samples_of
@@ -89,6 +93,21 @@ def test_samples_of_a_model_that_writes_are_answers_to_examples_of_eval(tmp_path
             assert " ".join(word for token in last for word in example_data.MEANINGS[token]) == sample["right"][0]
         else:
             assert sample["input"] is None
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_picture_is_a_png_of_the_image(channels):
+    image = np.random.default_rng(channels).integers(0, 256, (5, 7, channels)).astype(np.uint8)
+
+    picture = Image.open(io.BytesIO(base64.b64decode(samples._as_picture(image))))
+
+    assert picture.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 2), (5, 3), ()])
+def test_picture_of_what_is_no_image_is_none(shape):
+    assert samples._as_picture(np.zeros(shape, np.uint8)) is None
 
 
 def test_samples_of_a_model_that_writes_nothing_are_none(tmp_path):
