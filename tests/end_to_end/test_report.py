@@ -20,7 +20,7 @@ pytest.importorskip("selenium", reason="selenium, of the extra dev, is not insta
 from selenium import webdriver
 
 from tests.components.report.test_report import FROM_ELSEWHERE, Checker
-from tests.end_to_end.browser import start, urls
+from tests.end_to_end.browser import requests, start
 from tests.end_to_end.command_line import command, run_json
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -153,7 +153,7 @@ def test_report_fits_in_both_colours(
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     assert browser.get_log("browser") == []
-    assert set(urls(browser)) == {address}
+    assert {request["url"] for request in requests(browser)} == {address}
 
 
 @in_a_browser
