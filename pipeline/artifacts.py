@@ -117,6 +117,7 @@ class ModelEvaluation(Artifact):
                              {split: {its metrics, examples, intervals, baselines; beside bleu its bleu_signature}}
                              a figure is null where its split has nothing to be measured on
     documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split; {} of a task of examples
+    samples.json             what the model writes (see components.evaluator.samples)
     report.txt               for people: metrics, baselines
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import logging
 import os
@@ -10,14 +11,18 @@ import re
 import sqlite3
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import model_commands
 from pipeline.completion import SHELLS, completed, script
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.model_commands import folder
+
+if TYPE_CHECKING:
+    from pipeline.session import Listener
+    from pipeline.summary import RunSummary
 
 # Heavy modules (and pydantic) are imported by the commands that need them: `--help` answers at once.
 
@@ -110,13 +115,25 @@ def _run(arguments: argparse.Namespace) -> int:
         start = functools.partial(
             runner.run, *what, from_stage=arguments.from_stage, to_stage=arguments.to_stage, force=arguments.force
         )
-    start = functools.partial(start, config_path=str(config_path))
+    start = functools.partial(_reported, functools.partial(start, config_path=str(config_path)), arguments.debug)
     summary = console.show_run(start, f"{config.pipeline.name}: {config_path} → {root}", arguments.json)
     if summary.exception is not None:
         return _report(summary.exception, arguments.debug)
     if arguments.one_stage and arguments.output and summary.stages[0].outputs:
         return DONE  # who is handed the outputs reads the refusal in them, as Pusher does
     return NOT_BLESSED if summary.status == "not_blessed" else DONE
+
+
+def _reported(start: Callable[..., RunSummary], debug: bool, on_event: Listener) -> RunSummary:
+    """Runs, and writes the report of the run. What goes wrong with that is told, and changes nothing of the run."""
+    summary = start(on_event=on_event)
+    try:
+        from components.report.report import write_report
+
+        return dataclasses.replace(summary, report=write_report(summary))
+    except Exception as error:
+        _report(RuntimeError(f"Report: it could not be written ({type(error).__name__}: {error})."), debug)
+        return summary
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from pipeline.project import Texts
 from pipeline.runner import Explanation
 from pipeline.stage import Stage
 from pipeline.stage_log import last_lines
-from pipeline.summary import RunSummary, StageResult
+from pipeline.summary import RunSummary, StageResult, report_of
 
 Start = Callable[..., RunSummary]
 
@@ -78,6 +78,7 @@ def _show_result(summary: RunSummary) -> None:
     pages = (("Statistics of the corpus", "statistics", "statistics.html"), ("The training", "model", "training.html"))
     found = [(title, summary.output(key, file)) for title, key, file in pages]
     shown = [f"{title}: {_short(page)}" for title, page in found if page is not None]
+    shown += [f"All of it: {_short(summary.report)}"] if summary.report is not None else []
     if shown:
         say("\n" + "\n".join(shown))
     if summary.log is not None:
@@ -184,6 +185,7 @@ def show_runs(roots: Sequence[Path], as_json: bool) -> None:
 
 
 def _run_json(root: Path, record: RunRecord) -> dict[str, Any]:
+    report = report_of(root.resolve(), record.id)
     return {
         "root": str(root.resolve()),
         "run_id": record.id,
@@ -192,6 +194,7 @@ def _run_json(root: Path, record: RunRecord) -> dict[str, Any]:
         "status": record.state,
         "stages": dict(record.stages),
         "config": record.config_path,
+        "report": str(report) if report.is_file() else None,
     }
 
 

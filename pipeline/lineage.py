@@ -58,7 +58,25 @@ def trace(path: Path) -> Lineage | None:
     if found is None:
         return None
     maker, artifact = found
-    return Lineage(root, artifact, maker, _before(maker, made), _after(artifact, executions), runs)
+    return Lineage(root, artifact, maker, made_before([maker], executions), _after(artifact, executions), runs)
+
+
+def made_before(makers: Iterable[Execution], executions: Iterable[Execution]) -> tuple[Execution, ...]:
+    """What made that which the given ones read, back to the beginning, oldest first.
+
+    Args:
+        makers: Where to begin.
+        executions: All of the root.
+    """
+    of = {artifact.path: one for one in executions for artifact in one.outputs.values()}
+    found: dict[int, Execution] = {}
+    waiting = [read for maker in makers for read in maker.inputs.values()]
+    while waiting:
+        maker = of.get(waiting.pop().path)
+        if maker is not None and maker.id not in found:  # None: a folder from outside
+            found[maker.id] = maker
+            waiting += maker.inputs.values()
+    return tuple(found[number] for number in sorted(found))
 
 
 def root_of(path: Path) -> Path:
@@ -87,17 +105,6 @@ def _pushed(root: Path, folder: Path, made: Made) -> Path | None:
         if record.is_file() and folder.is_relative_to(root / json.loads(record.read_text("utf-8"))["destination"]):
             return place
     return None
-
-
-def _before(maker: Execution, made: Made) -> tuple[Execution, ...]:
-    found: dict[int, Execution] = {}
-    waiting = list(maker.inputs.values())
-    while waiting:
-        pair = made.get(waiting.pop().path)
-        if pair is not None and pair[0].id not in found:  # None: a folder from outside
-            found[pair[0].id] = pair[0]
-            waiting += pair[0].inputs.values()
-    return tuple(found[number] for number in sorted(found))
 
 
 def _after(artifact: StoredArtifact, executions: Iterable[Execution]) -> tuple[Execution, ...]:

@@ -219,6 +219,11 @@ class MetadataStore:
             for run_id, config_path, started, seconds, state, owner in rows
         ]
 
+    def config_of(self, run_id: int) -> dict[str, Any]:
+        """Returns the whole configuration of a run."""
+        (text,) = self._database.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return json.loads(text)
+
     # ---- Executions -------------------------------------------------------------------------------------------------
 
     def start_execution(

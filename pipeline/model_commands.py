@@ -146,7 +146,7 @@ def _sample(arguments: argparse.Namespace) -> int:
         model_console.show_texts(written)
     copies = None
     if arguments.stats:
-        from components.served.novelty import copies_of
+        from components.served.training_text import copies_of
 
         copies = copies_of(arguments.model, corpus, [text.continuation for text in written.samples])
     if arguments.json:

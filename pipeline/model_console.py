@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.console import show_table
 
 if TYPE_CHECKING:
+    from components.novelty import Copied
     from components.sampler import Samples
     from components.scorer import TokenScore
-    from components.served.novelty import Copied
 
 _BETWEEN_TEXTS = "\n\n"
 

@@ -42,6 +42,7 @@ class RunSummary:
         reasons: Why the model was not blessed.
         exception: What made a stage fail.
         log: What that stage said until then.
+        report: The page that tells all this.
     """
 
     status: str
@@ -51,6 +52,7 @@ class RunSummary:
     reasons: tuple[str, ...] = ()
     exception: Exception | None = None
     log: Path | None = None
+    report: Path | None = None
 
     def output(self, key: str, file: str = "") -> Path | None:
         """Returns the folder of an output, or a file in it; None when the run has none."""
@@ -77,6 +79,7 @@ class RunSummary:
             "stages": [_stage_json(stage) for stage in self.stages],
             "metrics": self.metrics(),
             "pushed_model": self.pushed_model(),
+            "report": None if self.report is None else str(self.report),
         }
         if self.status == "not_blessed":
             values["reasons"] = list(self.reasons)
@@ -84,6 +87,11 @@ class RunSummary:
             values["error"] = str(self.exception) or type(self.exception).__name__
             values["log"] = None if self.log is None else str(self.log)
         return values
+
+
+def report_of(root: Path, run_id: int) -> Path:
+    """Where the report of a run is, or would be."""
+    return root / "reports" / str(run_id) / "report.html"
 
 
 def _stage_json(stage: StageResult) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Evaluator(Stage):
         from components.evaluator.examples import evaluate_examples
         from components.evaluator.language import evaluate_language
         from components.evaluator.report import refusals
+        from components.evaluator.samples import samples_of
         from components.tasks.example_task import ExampleModel
         from components.tasks.files import load
 
@@ -46,7 +47,9 @@ class Evaluator(Stage):
 
         folder = outputs["evaluation"]
         # What a split has nothing to measure on is NaN, which JSON has not: null.
-        for name, content, indent in (("metrics", metrics, 1), ("documents", documents, None)):
+        samples = samples_of(model, *folders, self.evaluator.beam_width)
+        contents = (("metrics", metrics, 1), ("documents", documents, None), ("samples", samples, 1))
+        for name, content, indent in contents:
             text = json.dumps(json_value(content), indent=indent, allow_nan=False)
             (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         (folder / "report.txt").write_text(report, encoding="utf-8")

@@ -1,9 +1,8 @@
-"""Texts that a model writes while it is trained."""
+"""Texts that a model writes while it is trained, and when it is evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from keras import ops
@@ -14,28 +13,35 @@ from components.trainer.backend import compile_inference
 from components.transform.tokenizers import Tokenizer
 
 _LENGTH = 300
-_TEMPERATURE = 0.8
 
 
-def sampler(model: LanguageModel, tokenizer: Tokenizer) -> Callable[[int], str]:
-    """Returns a function seed → text, which starts at `<end>` on a zero state and stops at `<end>`."""
+class Sampler(Protocol):
+    """Writes a text of at most 300 tokens: the same one for the same arguments."""
+
+    def __call__(self, seed: int, temperature: float = 0.8) -> str: ...
+
+
+def sampler(model: LanguageModel, tokenizer: Tokenizer) -> Sampler:
+    """Returns what writes texts, which start at `<end>` on a zero state and stop at `<end>`."""
     banned = np.zeros(len(tokenizer), np.float32)
     banned[tokenizer.unsampled] = -np.inf
 
-    def predict(token: Any, reset: Any, states: Any, key: Any, position: Any) -> Any:
+    def predict(token: Any, reset: Any, states: Any, key: Any, position: Any, temperature: Any) -> Any:
         logits, states = model(token[:, None], states, reset=reset[:, None])
         uniform = random_uniform(ops.zeros_like(key), key, position)
-        one = ops.ones_like(uniform)
-        return sample(logits[:, 0] + banned, uniform, _TEMPERATURE * one, ops.zeros_like(token), one), states
+        return sample(
+            logits[:, 0] + banned, uniform, temperature, ops.zeros_like(token), ops.ones_like(uniform)
+        ), states
 
     compiled = compile_inference(model, predict)
 
-    def write(seed: int) -> str:
+    def write(seed: int, temperature: float = 0.8) -> str:
         token, states = np.asarray([tokenizer.end], np.int32), model.initial_states(1)
         ids: list[int] = []
         while len(ids) < _LENGTH:
             key, position = np.asarray([seed], np.uint32), np.asarray([len(ids)], np.uint32)
-            token, states = compiled(token, token == tokenizer.end, states, key, position)
+            heat = np.asarray([temperature], np.float32)
+            token, states = compiled(token, token == tokenizer.end, states, key, position, heat)
             token = ops.convert_to_numpy(token)
             if token[0] == tokenizer.end:
                 break

@@ -53,6 +53,26 @@ def test_run_json_is_the_last_and_only_line_of_stdout(capfd: pytest.CaptureFixtu
     assert "child" in err
 
 
+def test_run_tells_where_its_report_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    assert "All of it: runs/fake/reports/1/report.html\n" in capsys.readouterr().out
+    fakes.HOOKS["trainer"] = fail
+    run("--json", "--force", "trainer")
+    report = tmp_path / "runs" / "fake" / "reports" / "2" / "report.html"
+    assert json.loads(capsys.readouterr().out)["report"] == str(report)
+    assert "no luck" in report.read_text("utf-8")
+
+
+def test_run_whose_report_cannot_be_written_is_what_it_would_be(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/fake").mkdir(parents=True)
+    Path("runs/fake/reports").touch()
+    assert run("--json") == 0
+    out, err = capsys.readouterr()
+    values = json.loads(out)
+    assert (values["status"], values["report"]) == ("succeeded", None)
+    assert "error: Report: it could not be written" in err
+
+
 def test_run_failing_stage_exits_1_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     fakes.HOOKS["trainer"] = fail
     assert run() == 1

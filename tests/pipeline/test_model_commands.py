@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from components import sampler, scorer
+from components.novelty import Copied
 from components.sampler import Sample, Samples
 from components.scorer import TokenScore
-from components.served import novelty
-from components.served.novelty import Copied
+from components.served import training_text
 from pipeline.cli import main
 from pipeline.code import SOURCE_ROOT
 from tests.components.exporter import exported
@@ -65,7 +65,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return [Copied(text[:4], "one.txt", 3) for text in texts] if corpus else None
 
     monkeypatch.setattr(sampler, "sample", sample)
-    monkeypatch.setattr(novelty, "copies_of", copies_of)
+    monkeypatch.setattr(training_text, "copies_of", copies_of)
     return made
 
 

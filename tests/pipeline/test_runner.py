@@ -324,7 +324,7 @@ def test_run_events_tell_of_running_stages_only(tmp_path: Path) -> None:
 
 def test_summary_json_has_the_promised_keys(tmp_path: Path) -> None:
     values = run(tmp_path).to_json()
-    assert list(values) == ["status", "run_id", "stages", "metrics", "pushed_model"]
+    assert list(values) == ["status", "run_id", "stages", "metrics", "pushed_model", "report"]
     assert values["metrics"] == {"eval": {"bits_per_char": 2.0}}
     assert values["pushed_model"] == str(tmp_path / "serving" / "fake" / "1")
     assert [set(stage) - {"name", "status", "seconds", "outputs"} for stage in values["stages"]] == [

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from components.documents import DocumentWriter
-from components.served.training_text import training_text
+from components.served.training_text import copies_of, training_text
+from components.transform.text_options import TextOptions
+from components.transform.tokenizers import IDENTITY, CharTokenizer, WordTokenizer
 from pipeline.errors import UsageError
 from pipeline.metadata import MetadataStore, StoredArtifact
 
@@ -80,3 +82,30 @@ def test_training_text_is_not_known_without_a_lineage_store(tmp_path):
 def test_training_text_without_a_model_raises(tmp_path):
     with pytest.raises(UsageError, match="--model"):
         training_text(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "corpus", "text", "copied"),
+    [
+        (
+            CharTokenizer(("end",), TextOptions("NFKC", lowercase=True), "ab"),
+            "TO BE\nﬁne",
+            "to be\nfine",
+            "to be\nfine",
+        ),
+        (
+            WordTokenizer(("unk", "end"), IDENTITY, ("to", "be", "\n", "or")),
+            "to  be \n\tor not",
+            "to be\nor",
+            "to be\nor",
+        ),
+    ],
+)
+def test_copies_are_found_in_the_corpus_as_the_model_writes_it(tmp_path, tokenizer, corpus, text, copied):
+    assets = make_version(tmp_path, 1) / "assets"
+    assets.mkdir()
+    tokenizer.save(assets)
+
+    (found,) = copies_of(assets.parent, {"one": corpus}, [text])
+
+    assert (found.span, found.source) == (copied, "one")

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from components.served.novelty import Corpus
-from components.transform.text_options import TextOptions
-from components.transform.tokenizers import IDENTITY, CharTokenizer, WordTokenizer
-
-CHARACTERS = CharTokenizer(("end",), IDENTITY, "ab")
+from components.novelty import Corpus
 
 
 def longest_shared(corpus, text):
@@ -29,7 +25,7 @@ def test_longest_copy_equals_trying_all_spans(letters):
         for count in (1, 7, 40):
             text = "".join(random.choice([*letters, "z"], count))
 
-            copied = Corpus({"corpus": corpus}, CHARACTERS).longest_copy(text)
+            copied = Corpus({"corpus": corpus}).longest_copy(text)
 
             assert len(copied.span) == longest_shared(corpus, text)
             assert copied.span in corpus
@@ -37,7 +33,7 @@ def test_longest_copy_equals_trying_all_spans(letters):
 
 
 def test_longest_copy_names_source_and_line_of_the_first_place():
-    corpus = Corpus({"one": "to be\nor not", "two": "is\n\nthe question; the"}, CHARACTERS)
+    corpus = Corpus({"one": "to be\nor not", "two": "is\n\nthe question; the"})
 
     copied = corpus.longest_copy("what is the question")
 
@@ -45,21 +41,13 @@ def test_longest_copy_names_source_and_line_of_the_first_place():
 
 
 def test_longest_copy_does_not_go_from_one_source_to_the_next():
-    copied = Corpus({"one": "abcd", "two": "efghij"}, CHARACTERS).longest_copy("abcdefghij")
+    copied = Corpus({"one": "abcd", "two": "efghij"}).longest_copy("abcdefghij")
 
     assert (copied.span, copied.source) == ("efghij", "two")
 
 
 @pytest.mark.parametrize("text", ["", "xyz"])
 def test_longest_copy_of_what_shares_nothing_is_empty(text):
-    copied = Corpus({"one": "abc"}, CHARACTERS).longest_copy(text)
+    copied = Corpus({"one": "abc"}).longest_copy(text)
 
     assert (copied.span, copied.source, copied.line) == ("", "", 0)
-
-
-def test_corpus_is_as_the_model_writes_it():
-    lower = CharTokenizer(("end",), TextOptions("NFKC", lowercase=True), "ab")
-    words = WordTokenizer(("unk", "end"), IDENTITY, ("to", "be", "\n", "or"))
-
-    assert Corpus({"one": "TO BE\nﬁne"}, lower).longest_copy("to be\nfine").span == "to be\nfine"
-    assert Corpus({"one": "to  be \n\tor not"}, words).longest_copy("to be\nor").span == "to be\nor"

@@ -5,14 +5,11 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
-from components.served.folder import version_folder
-from components.served.training_text import training_text
-from components.transform.tokenizers import Tokenizer, WordTokenizer, code_points, load
+from components.transform.tokenizers import code_points
 
 # Stands between the sources: no span goes over it.
 _BETWEEN = "\0"
@@ -38,37 +35,17 @@ class Copied:
     line: int
 
 
-def copies_of(model: Path, corpus: Mapping[str, str], texts: Sequence[str]) -> list[Copied] | None:
-    """Finds what each text copied from the text that its model was trained on.
-
-    Args:
-        model: Folder of the served model or of one of its versions.
-        corpus: The training text, name → text; empty for what the lineage says.
-        texts: What was written.
-
-    Returns:
-        The longest copy of each; None where there is no corpus.
-    """
-    sources = corpus or training_text(model)
-    if not sources:
-        return None
-    trained_on = Corpus(sources, load(version_folder(model) / "assets"))
-    return [trained_on.longest_copy(text) for text in texts]
-
-
 class Corpus:
     """The text that a model was trained on, as the model would write it.
 
     Args:
         sources: Name → text.
-        tokenizer: Of the model; a model of lower-case letters copies lower-case letters.
     """
 
-    def __init__(self, sources: Mapping[str, str], tokenizer: Tokenizer) -> None:
-        texts = [_as_written(text, tokenizer) for text in sources.values()]
+    def __init__(self, sources: Mapping[str, str]) -> None:
         self._names = list(sources)
-        self._starts = [0, *itertools.accumulate(len(text) + len(_BETWEEN) for text in texts)]
-        self._text = _BETWEEN.join(texts)
+        self._starts = [0, *itertools.accumulate(len(text) + len(_BETWEEN) for text in sources.values())]
+        self._text = _BETWEEN.join(sources.values())
         self._hashes = _Hashes(self._text)
 
     def longest_copy(self, text: str) -> Copied:
@@ -126,9 +103,3 @@ def _powers(base: int, count: int) -> np.ndarray:
     factors = np.full(count, base, np.uint64)
     factors[:1] = 1
     return np.cumprod(factors, dtype=np.uint64)
-
-
-def _as_written(text: str, tokenizer: Tokenizer) -> str:
-    if isinstance(tokenizer, WordTokenizer):
-        return tokenizer.decode(tokenizer.encode(text))  # as for the space between words
-    return tokenizer.options.apply(text)
