@@ -78,7 +78,7 @@ def _copied_to(log: _Log) -> Iterator[None]:
     # Not `redirect_stderr`: of two threads, the first to leave would put back what the second one replaced.
     with _changing:
         if not _logs:
-            sys.stderr = _Copied(sys.stderr)  # type: ignore[assignment]
+            sys.stderr = _Copied(sys.stderr)
         _logs.append(log)
     try:
         yield
