@@ -5,11 +5,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-# Files that name the run, the time or the process that made them; what is in them otherwise is in other files, too.
-_OF_THE_RUN = ("tensorboard/*", "*.html", "MODEL_CARD.md", "fingerprint.pb", "execution.json")
-_GRAPHS = ("saved_model.pb", "variables/*", "*.keras", "*.h5")
+# Drawn of history.jsonl with the times in it; protocol buffers with maps, which have no order. The variables of a
+# SavedModel are compared as tensors.
+_NOT_BY_BYTES = (
+    "tensorboard/*", "training.html", "tf_serving_warmup_requests", "fingerprint.pb", "saved_model.pb", "variables/*",
+)  # fmt: skip
+# Lines of a model card: how long it took; an artifact, the execution that made it, and its fingerprint.
+_OF_THE_RUN = re.compile(r" Time: |^\| `\w+` \| [a-z_]+ \| \d+ \| `")
 # Keys of JSON that say when, how fast, or by which version.
 _TIMES = re.compile(r"(^|_)(seconds|second|time|ms|resumed|fingerprint|version|destination|started|execution)(_|$)")
 
@@ -21,7 +26,7 @@ def contents(summary: dict[str, Any]) -> dict[str, Any]:
         for key, folder in stage["outputs"].items():
             for file in sorted(Path(folder).rglob("*")):
                 name = file.relative_to(folder).as_posix()
-                if file.is_file() and not _is(file, name, _OF_THE_RUN + _GRAPHS):
+                if file.is_file() and not any(Path(name).match(pattern) for pattern in _NOT_BY_BYTES):
                     found[f"{key}/{name}"] = content(file)
             if (Path(folder) / "saved_model.pb").is_file():
                 found |= {f"{key}:{name}": value for name, value in tensors(Path(folder)).items()}
@@ -38,9 +43,13 @@ def content(file: Path) -> Any:
     if file.suffix in (".json", ".jsonl"):
         text = file.read_text("utf-8")
         return [_without_times(json.loads(line)) for line in (text.splitlines() if file.suffix == ".jsonl" else [text])]
-    if file.suffix == ".npz":
-        with np.load(file) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+    if file.name == "MODEL_CARD.md":  # all of it but how long it took, and the executions with their fingerprints
+        return [line for line in file.read_text("utf-8").splitlines() if not _OF_THE_RUN.search(line)]
+    if file.suffix == ".h5":
+        arrays: dict[str, np.ndarray] = {}
+        with h5py.File(file) as stored:
+            stored.visititems(lambda name, item: arrays.update({name: item[()]} if hasattr(item, "dtype") else {}))
+        return arrays
     return file.read_bytes()
 
 
@@ -51,10 +60,6 @@ def tensors(saved_model: Path) -> dict[str, np.ndarray]:
     reader = tf.train.load_checkpoint(str(saved_model / "variables" / "variables"))
     names = reader.get_variable_to_shape_map()
     return {name: np.asarray(reader.get_tensor(name)) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}
-
-
-def _is(file: Path, name: str, patterns: tuple[str, ...]) -> bool:
-    return any(Path(name).match(pattern) for pattern in patterns)
 
 
 def _without_times(value: Any) -> Any:
