@@ -141,4 +141,4 @@ class InfraBlessing(Artifact):
 
 
 class PushedModel(Artifact):
-    """pushed.json: {"destination" (the version folder, seen from the root), "version"}."""
+    """pushed.json: see components.pusher.history.Push; where the version lies, its number, its digest."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import model_commands
+from pipeline import model_commands, rollback
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.model_commands import folder
 
@@ -228,6 +228,7 @@ def _parser() -> _Parser:
     stage.set_defaults(one_stage=True)
 
     model_commands.add(command)
+    rollback.add(command)
 
     runs = command("runs", _runs, "List the runs of a root, or of every folder in runs/.")
     runs.add_argument("--root", type=folder, metavar="DIR", help="root folder (default: all of runs/*)")

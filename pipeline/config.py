@@ -124,9 +124,15 @@ class ExampleValidatorConfig(Section):
 
 
 class PusherConfig(Section):
-    """keep: Newest versions that stay in the serving folder; null keeps all."""
+    """Where blessed models are pushed to.
+
+    keep: Newest versions that stay there; null keeps all.
+    destination: Folder or URL (gs://, s3://, hdfs://, … of Beam's file systems) in place of `<root>/serving`: versions
+        are `<destination>/<pipeline.name>/<version>`.
+    """
 
     keep: PositiveInt | None = None
+    destination: str | None = Field(default=None, min_length=1)
 
 
 class Config(Section):

@@ -21,7 +21,7 @@ def stages(config: Config | None = None) -> tuple[type[Stage], ...]:
     from components.example_validator.stage import ExampleValidator
     from components.exporter.stage import Exporter
     from components.infra_validator.stage import InfraValidator
-    from components.pusher import Pusher
+    from components.pusher.stage import Pusher
     from components.schema_gen.stage import SchemaGen
     from components.statistics_gen.stage import StatisticsGen
     from components.trainer.stage import Trainer

@@ -188,6 +188,11 @@ class MetadataStore:
             for run_id, config_path, started, seconds, state, owner in rows
         ]
 
+    def newest_config(self) -> dict[str, Any] | None:
+        """Returns the configuration of the newest run; None before the first one."""
+        row = self._database.execute("SELECT config FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else json.loads(row[0])
+
     # ---- Executions -------------------------------------------------------------------------------------------------
 
     def start_execution(self, stage: str, fingerprint: str, above: int = 0) -> int:
