@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.model_commands import AddCommand, folder
 
 if TYPE_CHECKING:
-    from components.pusher.history import Push
+    from components.push_history import Push
     from components.pusher.stage import Pusher
     from pipeline.config import Config
 
@@ -70,7 +70,7 @@ def _root_and_config(arguments: argparse.Namespace) -> tuple[Path, Config]:
 
 def _former(pusher: Pusher, root: Path, wanted: int | None) -> tuple[Push, Path]:
     """The push to go back to, and a folder that holds what was pushed."""
-    from components.pusher.history import pushes, withdrawn_models
+    from components.push_history import pushes, withdrawn_models
     from pipeline.fingerprint import digest_folder
     from pipeline.metadata import MetadataStore
 

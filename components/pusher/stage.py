@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from components.pusher.history import Push, model_identity, pushes, withdrawn_models
+from components.push_history import Push, model_identity, pushes, withdrawn_models
 from components.pusher.local import LocalVersions
 from components.pusher.remote import RemoteVersions
 from pipeline.artifacts import Artifact, ExportedModel, InfraBlessing, ModelBlessing, PushedModel
