@@ -12,17 +12,31 @@ _SOURCES = str(Path(__file__).resolve().parents[1])
 _LAST_LINES = 5
 
 
-def run_module(module: str, *arguments: str) -> str:
+def run_module(module: str, *arguments: str, timeout: float | None = None) -> str:
     """Runs `python -m module arguments…` on TensorFlow and returns what it printed.
 
+    Args:
+        module, arguments: What to run.
+        timeout: Seconds after which it is killed; None: never.
+
     Raises:
-        RuntimeError: It failed. The message ends with the last lines of its errors.
+        RuntimeError: It failed, or took longer. The message ends with the last lines of its errors.
     """
-    environment = {**_environment(), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    child = subprocess.run(_line(module, arguments), env=environment, capture_output=True, text=True, check=False)
+    line, environment = on_tensorflow(module, *arguments)
+    try:
+        child = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{module} was not done after {timeout:g} seconds.") from error
+    if child.returncode < 0:
+        raise RuntimeError(f"{module} was ended by signal {-child.returncode}:\n{last_lines(child.stderr)}")
     if child.returncode:
         raise RuntimeError(f"{module} ended with exit code {child.returncode}:\n{last_lines(child.stderr)}")
     return child.stdout
+
+
+def on_tensorflow(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of `python -m module arguments…` on TensorFlow."""
+    return _line(module, arguments), {**_environment(), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def start_module(module: str, *arguments: str, errors: Path) -> subprocess.Popen[bytes]:

@@ -104,7 +104,7 @@ class Model(Artifact):
     history.jsonl            one line per report of some steps, per evaluation and per step that was not finite (see
                              components.trainer.training)
     training.json            {"steps", "resumed_from_step": null or the step of the checkpoint gone on from,
-                             "best": that lowest figure}
+                             "best": that lowest figure, "warm_start": null or the model that it began from}
     training.html            with `trainer.diagnostics`: curves, how far gradients reach, the spectrum of W, in one page
     tensorboard/             with `trainer.diagnostics`: the same numbers as an event file
     """
@@ -113,8 +113,9 @@ class Model(Artifact):
 class ModelEvaluation(Artifact):
     """What the model reaches on the held-out splits.
 
-    metrics.json             {split: {nats, bits_per_char, perplexity, tokens, baselines}}; of a task of examples
-                             {split: {its metrics, examples, intervals, baselines; beside bleu its bleu_signature}}
+    metrics.json             {split: {nats, bits_per_char, perplexity, tokens, intervals, baselines, slices}}; of a task
+                             of examples {split: {its metrics, examples, intervals, baselines, slices; beside bleu its
+                             bleu_signature}}; slices are {"DIMENSION=VALUE": {metric: value}}, but for documents
                              a figure is null where its split has nothing to be measured on
     documents.json           {split: [{nats (summed), tokens}, …]} in the order of the split; {} of a task of examples
     samples.json             what the model writes (see components.evaluator.samples)
@@ -123,7 +124,12 @@ class ModelEvaluation(Artifact):
 
 
 class ModelBlessing(Artifact):
-    """BLESSED or NOT_BLESSED: a file holding the reasons, one a line (empty when blessed)."""
+    """BLESSED or NOT_BLESSED: a file holding the reasons, one a line (empty when blessed).
+
+    comparison.json          with thresholds on change: {"model", "baseline" (digests; null without a blessed model),
+                             "metrics": {metric: {"value", "baseline", "difference", "interval"}}} on the eval split
+    comparison.txt           the same for people
+    """
 
 
 class ExportedModel(Artifact):
@@ -138,8 +144,12 @@ class ExportedModel(Artifact):
 
 
 class InfraBlessing(Artifact):
-    """INFRA_BLESSED or INFRA_NOT_BLESSED: a file holding the reasons; sample.txt: a text the served model generated."""
+    """INFRA_BLESSED or INFRA_NOT_BLESSED: a file holding the reasons, one a line.
+
+    sample.txt               a text that the served model generated, or the answers of a model of another task
+    measured.json            {"latency_ms", "memory_mb"}: null where it did not come to that
+    """
 
 
 class PushedModel(Artifact):
-    """pushed.json: {"destination" (the version folder, seen from the root), "version"}."""
+    """pushed.json: see components.push_history.Push; where the version lies, its number, its digest."""

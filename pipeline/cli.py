@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import model_commands
+from pipeline import model_commands, rollback
 from pipeline.completion import SHELLS, completed, script
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.model_commands import folder
@@ -361,6 +361,7 @@ def _parser() -> _Parser:
     compile_.add_argument("--output", required=True, type=Path, metavar="FILE", help="the YAML file to write")
 
     model_commands.add(command)
+    rollback.add(command)
 
     runs = command(
         "runs", _runs, "List the runs of a root, or of every folder in runs/.", "runs", "runs --root runs/hello"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pydantic
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.evaluator_config import OF_WORDS, metrics_of
 from pipeline.evaluator_config import EvaluatorConfig as EvaluatorConfig
@@ -124,10 +124,32 @@ class ExampleValidatorConfig(Section):
         }
 
 
+class InfraValidatorConfig(Section):
+    """What a model has to hold where it is served.
+
+    latency_ms: Most milliseconds of a request with one row: 100 tokens of a language model, an answer of the others.
+    memory_mb: Most megabytes of a process that has loaded the model with TensorFlow and used it.
+    servers: Whether it is asked through servers, too: this project's, and TensorFlow Serving where
+        `tensorflow_model_server` is on the PATH.
+    timeout_s: Seconds that each process has; a model that takes longer is refused.
+    """
+
+    latency_ms: PositiveFloat | None = None
+    memory_mb: PositiveFloat | None = None
+    servers: bool = True
+    timeout_s: PositiveFloat = 600.0
+
+
 class PusherConfig(Section):
-    """keep: Newest versions that stay in the serving folder; null keeps all."""
+    """Where blessed models are pushed to.
+
+    keep: Newest versions that stay there; null keeps all.
+    destination: Folder or URL (gs://, s3://, hdfs://, … of Beam's file systems) in place of `<root>/serving`: versions
+        are `<destination>/<pipeline.name>/<version>`.
+    """
 
     keep: PositiveInt | None = None
+    destination: str | None = Field(default=None, min_length=1)
 
 
 class Config(Section):
@@ -143,6 +165,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
+    infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     pusher: PusherConfig = PusherConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
 
@@ -156,12 +179,7 @@ class Config(Section):
     def _thresholds_fit(self) -> Config:
         is_of_words = self.transform.of("target").tokenizer == "word"
         known = [name for name in metrics_of(self.model.task) if name != OF_WORDS or is_of_words]
-        for name in self.evaluator.thresholds.given():
-            if name not in known:
-                raise ValueError(
-                    f"evaluator.thresholds.{name} must be on a metric of the task {self.model.task}: "
-                    f"{', '.join(known)}. Leave it out"
-                )
+        self.evaluator.thresholds.check(self.model.task, known)
         return self
 
     @pydantic.model_validator(mode="after")
@@ -195,6 +213,8 @@ class Config(Section):
                 f"model.task {self.model.task} learns from examples, so transform.records must be examples; received "
                 f"{self.transform.records}"
             )
+        if self.trainer.warm_start and self.tuner is not None:
+            raise ValueError("trainer.warm_start is for one architecture, and tuner tries many. Leave one of them out")
         if self.model.task != "language_model" and self.tuner is not None:
             raise ValueError("tuner searches for language models. Leave it out, or set model.task: language_model")
         if self.model.task != "language_model" and self.trainer.vanishing_penalty is not None:

@@ -68,6 +68,7 @@ def _show_result(summary: RunSummary) -> None:
     texts = (
         ("tuning", "best_hyperparameters", "report.txt"),
         ("evaluation", "evaluation", "report.txt"),
+        ("comparison", "blessing", "comparison.txt"),
         ("sample", "infra_blessing", "sample.txt"),
     )
     for title, key, file in texts:

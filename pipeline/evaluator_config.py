@@ -1,9 +1,11 @@
-"""The section `evaluator`, and which metrics a model of each task is measured by."""
+"""The section `evaluator`: metrics and slices of each task, and what a model has to reach in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+import pydantic
 from pydantic import Field, PositiveInt
 
 from pipeline.section import Section
@@ -28,6 +30,15 @@ TASK_METRICS: Mapping[str, Sequence[str]] = {
     "regression_sequence": ("mse", "mae"),
 }
 OF_WORDS = "bleu"  # the one metric of texts that only texts of words have
+HIGHER_IS_BETTER = ("accuracy", "macro_f1", "exact_match", "token_accuracy", "exact_length_rate", "bleu", "finished")
+NEITHER_IS_BETTER = "mean_signed_length_error"  # 0 is best
+# Task → what its examples are sliced by; all others by length alone.
+TASK_SLICES: Mapping[str, Sequence[str]] = {
+    "language_model": ("document", "length", "character"),
+    "classification": ("class", "length"),
+}
+# What a predicted character is; of a longer token, its first character that is no whitespace.
+CHARACTER_CLASSES = ("letters", "digits", "punctuation", "whitespace", "other", "unknown", "end")
 
 
 def metrics_of(task: str) -> Sequence[str]:
@@ -44,11 +55,39 @@ def metrics_of(task: str) -> Sequence[str]:
     return TASK_METRICS[task]
 
 
-class BoundConfig(Section):
-    """The closed interval in which a metric has to lie."""
+class ChangeConfig(Section):
+    """How much worse a metric may be than the last blessed model's on the same data; below 0, how much better it has
+    to be.
+
+    absolute: In the metric's units.
+    relative: As a share of the last blessed model's value. With both, both have to hold.
+    """
+
+    absolute: float | None = None
+    relative: float | None = None
+
+
+class LimitConfig(Section):
+    """The closed interval in which a metric has to lie, and what it may have lost."""
 
     upper: float | None = None
     lower: float | None = None
+    change: ChangeConfig = ChangeConfig()
+
+
+class BoundConfig(LimitConfig):
+    """The same, and limits in slices.
+
+    slices: `DIMENSION` (each of its slices) or `DIMENSION=VALUE` → the limits there; dimensions are document, length
+        and character of a language model, class and length of a classifier, length of the others.
+    """
+
+    slices: dict[str, LimitConfig] = Field(default_factory=dict)
+
+    @property
+    def has_change(self) -> bool:
+        """Whether it needs the last blessed model."""
+        return any(limit.change != ChangeConfig() for limit in (self, *self.slices.values()))
 
 
 class ThresholdsConfig(Section):
@@ -74,6 +113,51 @@ class ThresholdsConfig(Section):
         """The bounds that there are, by the name of their metric."""
         bounds = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: bound for name, bound in bounds.items() if bound != BoundConfig()}
+
+    @property
+    def has_change(self) -> bool:
+        """Whether a model is held against the last blessed one."""
+        return any(bound.has_change for bound in self.given().values())
+
+    def check(self, task: str, known: Sequence[str]) -> None:
+        """Checks that a model of the task has the metrics and the slices.
+
+        Raises:
+            ValueError: It has not.
+        """
+        dimensions = TASK_SLICES.get(task, ("length",))
+        for name, bound in self.given().items():
+            if name not in known:
+                raise ValueError(
+                    f"evaluator.thresholds.{name} must be on a metric of the task {task}: {', '.join(known)}. Leave it "
+                    "out"
+                )
+            for key in bound.slices:
+                dimension, equals, value = key.partition("=")
+                if dimension not in dimensions:
+                    raise ValueError(
+                        f"evaluator.thresholds.{name}.slices must be by what the task {task} is sliced by, "
+                        f"{' or '.join(dimensions)}, alone or with =VALUE; received {key!r}"
+                    )
+                if dimension == "character" and equals and value not in CHARACTER_CLASSES:
+                    raise ValueError(
+                        f"evaluator.thresholds.{name}.slices: characters are {', '.join(CHARACTER_CLASSES)}; received "
+                        f"{key!r}"
+                    )
+                if dimension == "length" and equals and not re.fullmatch(r"\d+-\d+", value):
+                    raise ValueError(
+                        f"evaluator.thresholds.{name}.slices: lengths are 0-9, 10-19, 20-49, 50-99, 100-199, …; "
+                        f"received {key!r}"
+                    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_direction(self) -> ThresholdsConfig:
+        if getattr(self, NEITHER_IS_BETTER).has_change:
+            raise ValueError(
+                f"{NEITHER_IS_BETTER} is best at 0, so it has no direction of change. Put the threshold on "
+                "mean_absolute_length_error"
+            )
+        return self
 
 
 class EvaluatorConfig(Section):

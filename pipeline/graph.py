@@ -22,7 +22,7 @@ def stages(config: Config | None = None) -> tuple[type[Stage], ...]:
     from components.example_validator.stage import ExampleValidator
     from components.exporter.stage import Exporter
     from components.infra_validator.stage import InfraValidator
-    from components.pusher import Pusher
+    from components.pusher.stage import Pusher
     from components.schema_gen.stage import SchemaGen
     from components.statistics_gen.stage import StatisticsGen
     from components.trainer.stage import Trainer
@@ -39,7 +39,7 @@ def stages(config: Config | None = None) -> tuple[type[Stage], ...]:
         Trainer,  # transform_graph, transformed_examples → model
         Evaluator,  # model, transform_graph, transformed_examples → evaluation, blessing
         Exporter,  # model, transform_graph, and for its card all they were made from → exported_model
-        InfraValidator,  # exported_model → infra_blessing
+        InfraValidator,  # exported_model, and what it was made from → infra_blessing
         Pusher,  # exported_model, blessing, infra_blessing → pushed_model
     )
     return tuple(stage for stage in every if stage is not Tuner or config is None or config.tuner is not None)

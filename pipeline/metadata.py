@@ -224,6 +224,11 @@ class MetadataStore:
         (text,) = self._database.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
         return json.loads(text)
 
+    def newest_config(self) -> dict[str, Any] | None:
+        """Returns the configuration of the newest run; None before the first one."""
+        row = self._database.execute("SELECT config FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else json.loads(row[0])
+
     # ---- Executions -------------------------------------------------------------------------------------------------
 
     def start_execution(

@@ -67,9 +67,9 @@ class RunSummary:
         return {split: values for split, values in content.items() if isinstance(values, dict)}
 
     def pushed_model(self) -> str | None:
-        """Returns the version folder that the run pushed (or found pushed), or None."""
+        """Returns the version folder (or its URL) that the run pushed, or found pushed, or None."""
         destination = _read_json(self.output("pushed_model", "pushed.json")).get("destination")
-        return None if destination is None else str(self.root / destination)
+        return destination if destination is None or "://" in destination else str(self.root / destination)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the object that `--json` prints."""

@@ -89,6 +89,8 @@ class TrainerConfig(Section):
         lowers the learning rate.
     save_every_steps, save_every_seconds: When checkpoints are written; null for never.
     keep_checkpoints: The newest ones that stay while training; all go when it is done.
+    warm_start: Whether the training begins with the weights of the last blessed model of this root, if there is one;
+        its architecture and vocabulary have to be the same.
     diagnostics: Whether each evaluation measures how far gradients reach, the spectrum of W and the like.
     """
 
@@ -108,6 +110,7 @@ class TrainerConfig(Section):
     save_every_steps: PositiveInt | None = None
     save_every_seconds: PositiveFloat | None = 60.0
     keep_checkpoints: int = Field(default=3, ge=2)
+    warm_start: bool = False
     diagnostics: bool = True
     optimizer: OptimizerConfig = OptimizerConfig()
 

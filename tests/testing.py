@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from components.documents import DocumentWriter
 from components.tasks.language_model import LanguageModel
 from components.transform.lanes import SplitLayout
 from components.transform.manifest import FeatureInfo, Manifest, SplitManifest
@@ -248,4 +249,15 @@ def write_examples(
         counts[split] = SplitManifest.of_examples(len(examples), characters=tokens, tokens=tokens, unknown=0)
     size = features["tokens"].size if "tokens" in features else 0
     Manifest(size or 0, 1, token_dtype(size or 0).name, counts, "examples", dict(features)).save(folder)
+    return folder
+
+
+def write_documents(folder: Path, splits: Mapping[str, Sequence[str]], **fields: Mapping[str, Sequence[Any]]) -> Path:
+    """Writes an Examples artifact: split → texts; ids are `SPLIT-NUMBER`; further fields by name: split → values."""
+    for split, texts in splits.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with DocumentWriter(folder / f"Split-{split}") as writer:
+            for i, text in enumerate(texts):
+                known = {name: values[split][i] for name, values in fields.items()}
+                writer.write(text.encode(), len(text), {"id": f"{split}-{i}", **known})
     return folder

@@ -1,4 +1,4 @@
-"""The evaluation in words and tables, and the verdict."""
+"""The evaluation in tables."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import ThresholdsConfig
+from components.evaluator.evaluation import Figures
 
+_WORST = 10
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", " ": "␣"}
-
-
-def refusals(metrics: Mapping[str, float], thresholds: ThresholdsConfig) -> list[str]:
-    """One sentence for each threshold that the metrics of the eval split miss.
-
-    Raises:
-        ValueError: One is on a metric that there is not: the model is of another task than the configuration's.
-    """
-    sentences = []
-    for name, bound in thresholds.given().items():
-        if name not in metrics:
-            raise ValueError(
-                f"Evaluator: a threshold must be on a metric of the model. Received: evaluator.thresholds.{name}. Give "
-                "the model that the configuration describes."
-            )
-        value = metrics[name]
-        # `not <=` rather than `>`: a metric that is NaN misses every bound.
-        if bound.upper is not None and not value <= bound.upper:
-            sentences.append(f"eval {name} is {value:.4f}, and the threshold allows at most {bound.upper:g}.")
-        if bound.lower is not None and not value >= bound.lower:
-            sentences.append(f"eval {name} is {value:.4f}, and the threshold asks for at least {bound.lower:g}.")
-    return sentences
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -50,6 +29,19 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
             + "{:12.4f} … {:.4f} ".format(*m["intervals"]["bits_per_char"])
             + "  ".join(gains)
         )
+    return "\n".join(lines) + "\n"
+
+
+def worst_documents(figures: Figures) -> str:
+    """The documents of the eval split that a language model predicts worst, of two or more."""
+    named = {name.partition("=")[2]: each for name, each in figures.slices.items() if name.startswith("document=")}
+    if len(named) < 2:
+        return ""
+    worst = sorted(named, key=lambda name: -named[name]["bits_per_char"].value)[:_WORST]
+    rows = [(name, named[name]["bits_per_char"]) for name in worst]
+    lines = [f"eval: the worst of {len(named):,} documents{'':8}characters  bits_per_char"]
+    for name, sums in rows:
+        lines.append(f"  {name[-38:]:38} {int(sums.statistics[:, 2].sum()):12,} {sums.value:14.4f}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,11 @@
-"""Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER` prints its findings as JSON.
+"""Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER REFERENCE`.
 
-Imports TensorFlow and nothing of the project that made it, as a server would.
+Imports TensorFlow and nothing of the project that made it, as a server would. Prints what it finds as JSON.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.infra_validator.example_check import OF_EXAMPLES, wrong_answers
+from components.infra_validator.resources import answered, latency_ms, memory_mb, strangers, wrong_beside
 from components.infra_validator.writing_check import wrong_writing
 
 _CONTROLS = {"max_length": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int64"}
@@ -40,15 +42,35 @@ SIGNATURES = {
     ),
 }
 SAMPLE_LENGTH = 500
+TIMED_LENGTH = 100  # tokens of the request that latency is measured of
 
 
-def check(folder: Path) -> dict[str, Any]:
-    """Returns what is wrong with a SavedModel, sentence by sentence, and a text it generated."""
+def check(folder: Path, reference: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Finds out what is wrong with a SavedModel.
+
+    Args:
+        folder: The SavedModel.
+        reference: What the Keras model answers, see `components.infra_validator.reference`.
+
+    Returns:
+        `reasons`, a sentence for each thing; `sample`, a text it generated; `cases`, requests of a few rows with their
+        answers, for servers; `latency_ms` and `memory_mb`.
+    """
+    found = _check(folder, reference)
+    imported = strangers()
+    if imported:
+        found["reasons"].append(f"TensorFlow must be enough to use the model; it took {', '.join(imported[:5])}, too.")
+    return {"cases": [], "latency_ms": None, **found, "memory_mb": memory_mb()}
+
+
+def _check(folder: Path, reference: Sequence[dict[str, Any]]) -> dict[str, Any]:
     loaded = tf.saved_model.load(str(folder))
     task = next((name for name in OF_EXAMPLES if name in loaded.signatures), None)
     if task is not None:
         reasons, answers = wrong_answers(loaded.signatures, task, known_classes(folder))
-        return {"reasons": reasons, "sample": answers}
+        reasons += [] if reasons else wrong_beside(loaded.signatures, reference)
+        cases = [] if reasons else [answered(loaded.signatures, task, case["inputs"]) for case in reference]
+        return {"reasons": reasons, "sample": answers, **_timed(loaded.signatures, cases)}
     if "generate" in loaded.signatures:
         reasons = wrong_signatures(loaded.signatures)
     else:
@@ -59,10 +81,25 @@ def check(folder: Path) -> dict[str, Any]:
     sample = generate(loaded.signatures["generate"], [""], SAMPLE_LENGTH)
     text, end = known_text(folder), end_id(folder)
     reasons = wrong_results(loaded.signatures, text, end) + wrong_writing(loaded.signatures, text, end)
+    reasons += wrong_beside(loaded.signatures, reference)
+    request = {"prompt": [text], "max_length": [TIMED_LENGTH], "temperature": [0.8], "top_k": [0], "top_p": [1.0]}
+    cases = [
+        answered(loaded.signatures, "generate", {**request, "seed": [1]}),
+        answered(loaded.signatures, "score", {"text": [text]}),
+    ]
     return {
         "reasons": reasons,
         "sample": sample["text"][0].decode("utf-8", "replace"),
+        **_timed(loaded.signatures, cases),
     }
+
+
+def _timed(signatures: Any, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """The cases, and how long the first one takes."""
+    if not cases:
+        return {}
+    first = cases[0]
+    return {"cases": cases, "latency_ms": latency_ms(signatures[first["signature"]], first["inputs"])}
 
 
 def known_text(folder: Path) -> str:
@@ -167,4 +204,4 @@ def score_by_steps(signatures: Any, tokens: list[bytes], following: list[int]) -
 
 
 if __name__ == "__main__":
-    print(json.dumps(check(Path(sys.argv[1]))))
+    print(json.dumps(check(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8")))))

@@ -17,7 +17,7 @@ Significance Tests for Machine Translation Evaluation", for BLEU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,12 +31,35 @@ _DRAWS = 1_000_000
 
 
 @dataclass(frozen=True)
+class Sums:
+    """A figure as what it is a function of.
+
+    Attributes:
+        statistics: Of each example [examples, ...].
+        metric: From statistics summed over examples to the figure.
+    """
+
+    statistics: np.ndarray
+    metric: Metric
+
+    @property
+    def value(self) -> float:
+        """The figure of all examples; NaN of none."""
+        return float(self.metric(self.statistics.sum(axis=0, dtype=np.float64)))
+
+    def of(self, chosen: np.ndarray) -> Sums:
+        """The figure of some of the examples: bool [examples], or their numbers."""
+        return Sums(self.statistics[chosen], self.metric)
+
+
+@dataclass(frozen=True)
 class Measured:
-    """A figure and its 95 % interval; NaN where it is not defined."""
+    """A figure and its 95 % interval, NaN where it is not defined; `sums` is what it was measured of."""
 
     value: float
     low: float
     high: float
+    sums: Sums | None = field(default=None, repr=False, compare=False)
 
 
 def ratio(summed: np.ndarray) -> np.ndarray:
@@ -52,7 +75,29 @@ def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 def measure(statistics: np.ndarray, metric: Metric, *, resamples: int = RESAMPLES, seed: int = 0) -> Measured:
     """A metric of all examples, with its 95 % interval; arguments as of `interval`."""
     low, high = interval(statistics, metric, resamples=resamples, seed=seed)
-    return Measured(float(metric(statistics.sum(axis=0, dtype=np.float64))), low, high)
+    sums = Sums(statistics, metric)
+    return Measured(sums.value, low, high, sums)
+
+
+def difference(one: Sums, other: Sums, *, resamples: int = RESAMPLES, seed: int = 0) -> Measured:
+    """one - other on the same examples, with its 95 % interval.
+
+    Paired: each resample draws the same examples for both, so that what makes an example hard for both cancels out.
+
+    Raises:
+        ValueError: They are not of as many examples.
+    """
+    if len(one.statistics) != len(other.statistics):
+        raise ValueError(
+            "difference: both figures must be of the same examples. Received: statistics of "
+            f"{len(one.statistics)} and {len(other.statistics)} examples. Evaluate both on one split."
+        )
+    value = one.value - other.value
+    if not (np.isfinite(one.statistics).all() and np.isfinite(other.statistics).all()):
+        return Measured(value, np.nan, np.nan)
+    # The same seed and number of examples, the same draws.
+    drawn = (_resampled(sums.statistics, sums.metric, resamples, seed) for sums in (one, other))
+    return Measured(value, *_ends(np.subtract(*drawn), CONFIDENCE))
 
 
 def interval(
@@ -97,7 +142,10 @@ def interval(
     # One example that is not finite spoils the value, but not the third of the resamples that miss it.
     if not np.isfinite(statistics).all():
         return np.nan, np.nan
-    values = _resampled(statistics, metric, resamples, seed)
+    return _ends(_resampled(statistics, metric, resamples, seed), confidence)
+
+
+def _ends(values: np.ndarray, confidence: float) -> tuple[float, float]:
     values = values[~np.isnan(values)]
     if not len(values):
         return np.nan, np.nan

@@ -14,8 +14,6 @@ from components.tasks.language_model import LanguageModel, negative_log_likeliho
 
 ROWS = 64
 WINDOW_LENGTH = 256
-# Tokens of a passage: long enough that one hardly depends on the next.
-PASSAGE = 1000
 
 Score = Callable[..., tuple[Any, list[Any]]]
 
@@ -27,12 +25,12 @@ class Likelihood:
     Attributes:
         nats_by_document: Sum of -ln p over the tokens of each document, float64 [documents].
         tokens_by_document: Predicted tokens of each document, int64 [documents].
-        passages: Nats and tokens of each passage, float64 [passages, 2]: `PASSAGE` tokens of a document, or its last.
+        nats_by_token: -ln p of each token, document after document: float64 [tokens].
     """
 
     nats_by_document: np.ndarray
     tokens_by_document: np.ndarray
-    passages: np.ndarray
+    nats_by_token: np.ndarray
 
     @property
     def tokens(self) -> int:
@@ -112,16 +110,14 @@ def evaluate(
         on_progress(min(1.0, (start + window_length) / max(row_lengths)))
 
     totals = np.zeros(len(lengths))
-    passages: list[np.ndarray] = [np.empty(0)] * len(lengths)
+    by_document: list[np.ndarray] = [np.empty(0)] * len(lengths)
     for documents, pieces in zip(dealt, nats, strict=True):
         ends = np.cumsum(lengths[documents])
         of_row = np.concatenate(pieces).astype(np.float64)
         totals[documents] = np.add.reduceat(of_row, ends - lengths[documents])
         for document, of_document in zip(documents, np.split(of_row, ends[:-1]), strict=True):
-            starts = np.arange(0, len(of_document), PASSAGE)
-            sizes = np.minimum(len(of_document) - starts, PASSAGE)
-            passages[document] = np.stack([np.add.reduceat(of_document, starts), sizes], axis=1)
-    return Likelihood(totals, lengths, np.concatenate(passages))
+            by_document[document] = of_document
+    return Likelihood(totals, lengths, np.concatenate(by_document))
 
 
 def deal(lengths: np.ndarray, rows: int) -> list[np.ndarray]:

@@ -28,11 +28,13 @@ class Outcome:
         steps: Updates in all.
         resumed_from_step: Updates that were read from a checkpoint; None when this process made all of them.
         best: Lowest eval `goal` of the objective: bits_per_char, or loss.
+        warm_start: The model whose weights it began with; None for new ones.
     """
 
     steps: int
     resumed_from_step: int | None
     best: float
+    warm_start: str | None = None
 
 
 def train(

@@ -68,6 +68,7 @@ class Trainer(Stage):
         from components.trainer.examples import ExampleData
         from components.trainer.loop import train
         from components.trainer.memory import keep_freed_memory
+        from components.trainer.warm_start import warm_start
 
         keep_freed_memory()
         folders = inputs["transform_graph"], inputs["transformed_examples"]
@@ -86,4 +87,6 @@ class Trainer(Stage):
             "inputs": {key: digest_folder(path) for key, path in inputs.items()},
             **self.environment(root),
         }
-        return train(model, data, self.trainer, output, self.workspace(root), settings, on_evaluation)
+        begun_from = warm_start(model, inputs["transform_graph"], root) if self.trainer.warm_start else None
+        outcome = train(model, data, self.trainer, output, self.workspace(root), settings, on_evaluation)
+        return dataclasses.replace(outcome, warm_start=begun_from)

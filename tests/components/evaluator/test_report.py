@@ -1,56 +1,13 @@
-"""The verdict and the tables."""
-
-import math
+"""The tables."""
 
 import numpy as np
-import pytest
 
-from components.evaluator.report import metrics_table, probability_table, refusals
-from pipeline.config import ThresholdsConfig
+from components.evaluator.evaluation import Figures
+from components.evaluator.report import metrics_table, probability_table, worst_documents
+from components.metrics.bootstrap import Sums, ratio
 
 METRICS = {"nats": 1.5, "bits_per_char": 2.164, "perplexity": 4.482, "tokens": 10}
 INTERVALS = {"intervals": {"bits_per_char": [2.1, 2.25]}}
-
-
-def thresholds(**bounds):
-    return ThresholdsConfig.model_validate(bounds)
-
-
-def test_refusals_without_thresholds_is_empty():
-    assert refusals(METRICS, thresholds()) == []
-
-
-@pytest.mark.parametrize("bounds", [{"upper": 2.2}, {"lower": 2.1}, {"upper": 2.164, "lower": 2.164}])
-def test_refusals_inside_the_bounds_is_empty(bounds):
-    assert refusals(METRICS, thresholds(bits_per_char=bounds)) == []
-
-
-def test_refusals_above_upper_names_value_and_threshold():
-    assert refusals(METRICS, thresholds(bits_per_char={"upper": 2.1})) == [
-        "eval bits_per_char is 2.1640, and the threshold allows at most 2.1."
-    ]
-
-
-def test_refusals_below_lower_names_value_and_threshold():
-    assert refusals(METRICS, thresholds(perplexity={"lower": 5.0})) == [
-        "eval perplexity is 4.4820, and the threshold asks for at least 5."
-    ]
-
-
-def test_refusals_has_a_sentence_for_each_missed_bound():
-    missed = refusals(METRICS, thresholds(nats={"upper": 1.0}, bits_per_char={"upper": 2.0}, perplexity={"upper": 5.0}))
-
-    assert [sentence.split()[1] for sentence in missed] == ["nats", "bits_per_char"]
-
-
-@pytest.mark.parametrize("bounds", [{"upper": 2.0}, {"lower": 2.0}])
-def test_refusals_nan_misses_every_bound(bounds):
-    assert len(refusals({**METRICS, "nats": math.nan}, thresholds(nats=bounds))) == 1
-
-
-def test_refusals_of_a_metric_that_the_model_has_not_is_an_error():
-    with pytest.raises(ValueError, match=r"on a metric of the model.*evaluator.thresholds.bleu"):
-        refusals(METRICS, thresholds(bleu={"lower": 5.0}))
 
 
 def test_metrics_table_has_every_number_of_every_split():
@@ -80,3 +37,15 @@ def test_probability_table_stars_the_target_of_each_step():
     assert header.split() == ["<end>", "\\n", "␣"]
     assert first.split() == ["<end>", "0.70", "0.20*", "0.10"]
     assert second.split() == ["\\n", "0.25", "0.15", "0.60*"]
+
+
+def test_worst_documents_come_first_and_ten_are_shown():
+    def bits(value):
+        return {"bits_per_char": Sums(np.asarray([[value * 7, 7.0, 7.0]]), ratio)}
+
+    slices = {f"document=d{i}": bits(float(i)) for i in (*range(6, 13), *range(6))}
+    lines = worst_documents(Figures({}, {**slices, "length=0-9": bits(99.0)})).splitlines()
+
+    assert lines[0].startswith("eval: the worst of 13 documents")
+    assert [line.split() for line in lines[1:]] == [[f"d{i}", "7", f"{i:.4f}"] for i in range(12, 2, -1)]
+    assert worst_documents(Figures({}, {"document=one": bits(1.0)})) == ""

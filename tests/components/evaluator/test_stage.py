@@ -17,7 +17,7 @@ from pipeline.config import EvaluatorConfig, ModelConfig
 from pipeline.evaluator_config import TASK_METRICS
 from pipeline.files import digest_folder
 from tests.components.tasks import example_data
-from tests.testing import document_nats, forward, random_model, stream_of, write_lanes
+from tests.testing import document_nats, forward, random_model, stream_of, write_documents, write_lanes
 
 VOCABULARY = CharTokenizer(("pad", "end"), IDENTITY, "abcd")
 END, UNITS = VOCABULARY.end, 5
@@ -42,7 +42,13 @@ def inputs(tmp_path_factory):
     VOCABULARY.save(folder)
     streams = {name: (stream_of(documents, END), 1) for name, documents in SPLITS.items()}
     write_lanes(folder / "lanes", streams, 8, len(VOCABULARY))
-    return {"model": folder / "model", "transform_graph": folder, "transformed_examples": folder / "lanes"}
+    texts = {name: [VOCABULARY.decode(document) for document in documents] for name, documents in SPLITS.items()}
+    return {
+        "examples": write_documents(folder / "examples", texts),
+        "model": folder / "model",
+        "transform_graph": folder,
+        "transformed_examples": folder / "lanes",
+    }
 
 
 def run(folder, inputs, **settings):
@@ -87,7 +93,7 @@ def test_evaluator_metrics_are_token_weighted_and_compared_with_the_baselines(bl
         assert intervals["nats"][0] <= found["nats"] <= intervals["nats"][1]
         assert intervals["bits_per_char"] == pytest.approx([n / math.log(2) for n in intervals["nats"]])
         assert intervals["perplexity"] == pytest.approx([math.exp(n) for n in intervals["nats"]])
-        assert set(found) - counts - {"baselines", "intervals"} == set(
+        assert set(found) - counts - {"baselines", "intervals", "slices"} == set(
             TASK_METRICS["language_model"]
         )  # thresholds can be on them
         held_out = stream_of(SPLITS[split], END)
@@ -148,7 +154,7 @@ def test_evaluator_figures_of_a_split_with_nothing_to_predict_are_null(tmp_path)
     graph, examples = example_data.write_kind(tmp_path, with_a_single_row_in_test, features)
     config = ModelConfig(task="regression_sequence", units=3, layers=1)
     files.save(SequenceRegressor.build_for(config, Spec.read(graph)), tmp_path)
-    inputs = {"model": tmp_path, "transform_graph": graph, "transformed_examples": examples}
+    inputs = {"model": tmp_path, "transform_graph": graph, "transformed_examples": examples, "examples": examples}
 
     evaluation, _ = run(tmp_path, inputs)
 
@@ -161,3 +167,21 @@ def test_evaluator_figures_of_a_split_with_nothing_to_predict_are_null(tmp_path)
     assert metrics["test"]["intervals"]["mse"] == [None, None]
     assert metrics["test"]["baselines"]["last"]["mse"] is None
     assert "–" in (evaluation / "report.txt").read_text("utf-8")
+
+
+def test_evaluator_slices_are_the_tokens_that_they_name(blessed, weights):
+    slices = json.loads((blessed[0] / "metrics.json").read_text("utf-8"))["eval"]["slices"]
+
+    assert set(slices) == {"length=0-9", "character=letters", "character=end"}
+    tokens = stream_of(SPLITS["eval"], END)
+    logits, _ = forward(weights, tokens[None, :-1], [np.zeros((1, UNITS))] * 2, tokens[None, :-1] == END)
+    nats = -np.log(np.exp(logits[0]) / np.exp(logits[0]).sum(axis=-1, keepdims=True))
+    nats = nats[np.arange(len(tokens) - 1), tokens[1:]]
+    for name, chosen in (("end", tokens[1:] == END), ("letters", tokens[1:] != END)):
+        assert slices[f"character={name}"]["nats"] == pytest.approx(nats[chosen].mean(), rel=1e-4)
+        assert slices[f"character={name}"]["bits_per_char"] == pytest.approx(
+            nats[chosen].mean() / math.log(2), rel=1e-4
+        )
+    report = (blessed[0] / "report.txt").read_text("utf-8")
+    assert "the worst of 3 documents" in report
+    assert "eval-1" in report

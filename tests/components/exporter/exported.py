@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.exporter.stage import Exporter
+from components.infra_validator.stage import InfraValidator
 from components.tasks import files
 from components.tasks.language_model import LanguageModel
 from components.transform.text_options import TextOptions
@@ -19,7 +20,7 @@ from components.transform.tokenizers import (
     Tokenizer,
     WordTokenizer,
 )
-from pipeline.config import PipelineConfig
+from pipeline.config import InfraValidatorConfig, PipelineConfig
 from tests.testing import random_model
 
 UNITS = 7
@@ -56,6 +57,14 @@ def export(model: Path, graph: Path, saved_model: Path) -> None:
     saved_model.mkdir(parents=True, exist_ok=True)
     inputs = {**dict.fromkeys(Exporter.inputs, model), "transform_graph": graph}
     Exporter(PipelineConfig(name="tiny")).run(inputs, {"exported_model": saved_model}, model)
+
+
+def infra_verdict(model: Path, graph: Path, saved_model: Path, folder: Path) -> list[str]:
+    """Runs the InfraValidator on what was exported, without servers, into an empty folder; returns why it refuses."""
+    inputs = {"model": model, "transform_graph": graph, "exported_model": saved_model}
+    InfraValidator(InfraValidatorConfig(servers=False)).run(inputs, {"infra_blessing": folder}, folder)
+    (verdict,) = folder.glob("INFRA_*")
+    return verdict.read_text("utf-8").splitlines() + ["refused"] * (verdict.name != "INFRA_BLESSED")
 
 
 def full(base: Path) -> Exported:

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.infra_validator.stage import InfraValidator
 from components.native_logs import import_quietly
 from components.tasks import files
 from components.tasks.captioning import Captioner
@@ -13,7 +12,7 @@ from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.examples import Examples
 from pipeline.config import ModelConfig
-from tests.components.exporter.exported import export
+from tests.components.exporter.exported import export, infra_verdict
 from tests.components.tasks import example_data
 from tests.testing import randomise, to_numpy
 
@@ -141,8 +140,8 @@ def test_served_writer_names_its_inputs_has_a_default_and_refuses_what_it_does_n
     asked = [sorted(sent) for _, name, sent, _ in client.ask("warm_up", str(saved_model)) if name == "caption"]
     assert asked == [["label"], ["beam_width", "label"]]
     assert (saved_model / "assets" / "label.txt").read_text("utf-8").split() == sorted(example_data.COMMANDS)
-    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
-    assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
+    (tmp_path / "blessing").mkdir()
+    assert infra_verdict(tmp_path, graph, saved_model, tmp_path / "blessing") == []
 
 
 def test_model_that_answers_unknown_classes_is_refused(tmp_path):
@@ -175,11 +174,9 @@ def signature_def(saved_model, name):
 
 @pytest.mark.slow
 def test_served_model_of_examples_is_blessed_in_a_fresh_process(served, tmp_path):
-    saved_model = served[4]
+    _, _, graph, _, saved_model, _ = served
 
-    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": tmp_path}, tmp_path)
-
-    assert (tmp_path / "INFRA_BLESSED").exists(), (tmp_path / "INFRA_NOT_BLESSED").read_text("utf-8")
+    assert infra_verdict(saved_model.parent, graph, saved_model, tmp_path) == []
 
 
 def signatures_of(tf, function, folder):

@@ -5,7 +5,6 @@ import random
 import numpy as np
 import pytest
 
-from components.infra_validator.stage import InfraValidator
 from tests.components.exporter import exported
 from tests.components.exporter.reference import generated_ids, ids_log_prob
 from tests.testing import document_nats
@@ -82,7 +81,4 @@ def test_generated_words_are_parted_by_one_space(client, tmp_path_factory):
 
 @pytest.mark.slow
 def test_infra_validator_blesses_every_kind(model, tmp_path):
-    (tmp_path / "blessing").mkdir()
-    InfraValidator().run({"exported_model": model.saved_model}, {"infra_blessing": tmp_path / "blessing"}, tmp_path)
-    (verdict,) = (tmp_path / "blessing").glob("INFRA_*")
-    assert (verdict.name, verdict.read_text("utf-8")) == ("INFRA_BLESSED", "")
+    assert exported.infra_verdict(model.folder, model.folder, model.saved_model, tmp_path) == []

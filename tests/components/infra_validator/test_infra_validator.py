@@ -1,6 +1,7 @@
 """The InfraValidator: blesses a SavedModel that does its work, and says what is wrong with one that does not."""
 
 import itertools
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from components.infra_validator.stage import InfraValidator
 from components.native_logs import import_quietly
+from pipeline.config import InfraValidatorConfig
 from tests.components.exporter import exported
 
 CALLS = itertools.count()
@@ -44,16 +46,18 @@ def loaded(tf, model):
 # ---- The stage ------------------------------------------------------------------------------------------------------
 
 
-def validate(saved_model, folder):
-    """Runs the stage; returns the name of the verdict, the reasons, and the sample."""
+def validate(saved_model, folder, trained, **settings):
+    """Runs the stage, without servers; returns the name of the verdict, the reasons, and the sample."""
     folder.mkdir()
-    InfraValidator().run({"exported_model": saved_model}, {"infra_blessing": folder}, folder)
+    inputs = {"exported_model": saved_model, "model": trained.folder, "transform_graph": trained.folder}
+    stage = InfraValidator(InfraValidatorConfig.model_validate({"servers": False, **settings}))
+    stage.run(inputs, {"infra_blessing": folder}, folder)
     (verdict,) = folder.glob("INFRA_*")
     return verdict.name, verdict.read_text("utf-8").splitlines(), (folder / "sample.txt").read_text("utf-8")
 
 
 def test_infra_validator_working_model_is_blessed_with_a_sample(model, tmp_path):
-    verdict, reasons, sample = validate(model.saved_model, tmp_path / "blessing")
+    verdict, reasons, sample = validate(model.saved_model, tmp_path / "blessing", model)
 
     assert verdict == "INFRA_BLESSED"
     assert reasons == []
@@ -66,19 +70,19 @@ def test_infra_validator_weights_that_are_nan_are_refused_with_reasons(tf, model
         variable.assign(tf.fill(variable.shape, np.float32("nan")))
     tf.saved_model.save(broken, str(tmp_path / "nan"), signatures=broken.signatures)
 
-    verdict, reasons, _ = validate(tmp_path / "nan", tmp_path / "blessing")
+    verdict, reasons, _ = validate(tmp_path / "nan", tmp_path / "blessing", model)
 
     assert verdict == "INFRA_NOT_BLESSED"
     assert any("score must be finite; it is nan" in reason for reason in reasons)
     assert any("log_prob must be finite" in reason for reason in reasons)
 
 
-def test_infra_validator_model_without_signatures_is_refused_naming_those_of_tasks(tf, tmp_path):
+def test_infra_validator_model_without_signatures_is_refused_naming_those_of_tasks(tf, model, tmp_path):
     module = tf.Module()
     module.variable = tf.Variable([1.0, 2.0])
     tf.saved_model.save(module, str(tmp_path / "bare"))
 
-    verdict, reasons, sample = validate(tmp_path / "bare", tmp_path / "blessing")
+    verdict, reasons, sample = validate(tmp_path / "bare", tmp_path / "blessing", model)
 
     assert verdict == "INFRA_NOT_BLESSED"
     (reason,) = reasons
@@ -87,11 +91,61 @@ def test_infra_validator_model_without_signatures_is_refused_naming_those_of_tas
     assert sample == ""
 
 
-def test_infra_validator_folder_that_is_no_saved_model_fails_and_writes_no_verdict(tmp_path):
-    with pytest.raises(RuntimeError, match=r"components\.infra_validator\.check ended with exit code 1"):
-        validate(tmp_path, tmp_path / "blessing")
+def test_infra_validator_folder_that_is_no_saved_model_is_refused_with_the_error(model, tmp_path):
+    verdict, (reason,), sample = validate(tmp_path, tmp_path / "blessing", model)
 
-    assert list((tmp_path / "blessing").iterdir()) == []
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert "could not be tried: RuntimeError: components.infra_validator.check ended with exit code 1" in reason
+    assert sample == ""
+
+
+def test_infra_validator_weights_that_are_not_the_keras_models_are_refused(tf, model, tmp_path):
+    broken = tf.saved_model.load(str(model.saved_model))
+    (variable, *_) = broken.signatures["score"].variables
+    variable.assign_add(tf.fill(variable.shape, np.float32(0.01)))
+    tf.saved_model.save(broken, str(tmp_path / "other"), signatures=broken.signatures)
+
+    verdict, reasons, _ = validate(tmp_path / "other", tmp_path / "blessing", model)
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    (reason,) = reasons  # with itself it agrees
+    assert "Signature 'inspect': log_probs must be the numbers of the Keras model within 0.0001" in reason
+
+
+def test_infra_validator_over_budget_is_refused_with_the_figures(model, tmp_path):
+    verdict, reasons, _ = validate(model.saved_model, tmp_path / "blessing", model, latency_ms=1e-6, memory_mb=1.0)
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert "ms (the median of a few), and infra_validator.latency_ms allows 1e-06." in reasons[0]
+    assert "MB, and infra_validator.memory_mb allows 1." in reasons[1]
+    measured = json.loads((tmp_path / "blessing" / "measured.json").read_text("utf-8"))
+    assert measured["latency_ms"] > 0
+    assert measured["memory_mb"] > 50  # TensorFlow
+
+
+def test_infra_validator_that_takes_too_long_is_refused(model, tmp_path):
+    verdict, (reason,), _ = validate(model.saved_model, tmp_path / "blessing", model, timeout_s=0.01)
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert "was not done after 0.01 seconds" in reason
+
+
+@pytest.mark.parametrize("printed", ["", "no JSON", "[]", '{"reasons": []}'])
+def test_infra_validator_output_that_cannot_be_read_is_a_refusal(model, tmp_path, monkeypatch, printed):
+    monkeypatch.setattr("components.infra_validator.stage.run_module", lambda *arguments, timeout: printed)
+
+    verdict, (reason,), _ = validate(model.saved_model, tmp_path / "blessing", model)
+
+    assert verdict == "INFRA_NOT_BLESSED"
+    assert reason.startswith("The model could not be tried: ")
+
+
+def test_infra_validator_refusal_is_tried_again_and_a_blessing_is_not(tmp_path):
+    stage = InfraValidator(InfraValidatorConfig())
+    (tmp_path / "INFRA_NOT_BLESSED").touch()
+    assert not stage.reusable({"infra_blessing": tmp_path}, tmp_path)
+    (tmp_path / "INFRA_NOT_BLESSED").rename(tmp_path / "INFRA_BLESSED")
+    assert stage.reusable({"infra_blessing": tmp_path}, tmp_path)
 
 
 # ---- The checks -----------------------------------------------------------------------------------------------------
@@ -196,3 +250,14 @@ def test_known_text_has_no_unknown_token(check, model):
     assert len(text) == 8
     assert model.tokenizer.unknown not in model.tokenizer.encode(text)
     assert check.end_id(model.saved_model) == model.tokenizer.end
+
+
+def test_check_needs_tensorflow_alone_and_tells_what_else_there_is(check, model, monkeypatch):
+    """This process has imported Keras and the project: the check sees that."""
+    found = check.check(model.saved_model)
+    (reason,) = found["reasons"]
+    assert reason.startswith("TensorFlow must be enough to use the model; it took components.")
+    assert found["memory_mb"] > 0
+    assert found["latency_ms"] > 0
+    monkeypatch.setattr(check, "strangers", list)
+    assert check.check(model.saved_model)["reasons"] == []

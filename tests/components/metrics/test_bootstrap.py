@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from components.metrics.bootstrap import Measured, interval, measure, ratio
+from components.metrics.bootstrap import Measured, Sums, difference, interval, measure, ratio
 
 FOUR = np.asarray([[1, 2], [0, 3], [5, 5], [2, 7]])
 
@@ -171,3 +171,32 @@ def test_ratio_over_zero_is_nan():
 def test_interval_of_nothing_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         interval(**{"statistics": FOUR, "metric": ratio} | arguments)
+
+
+def test_difference_is_that_of_the_same_draws():
+    random = np.random.default_rng(3)
+    hard = random.uniform(1, 9, 300)
+    one, other = (
+        Sums(np.stack([hard + random.normal(shift, 0.2, 300), np.ones(300)], axis=1), ratio) for shift in (0.1, 0.0)
+    )
+    found = difference(one, other)
+    half = 1.96 * np.std(one.statistics[:, 0] - other.statistics[:, 0]) / math.sqrt(300)
+    assert found.value == pytest.approx(one.value - other.value)
+    assert [found.low, found.high] == pytest.approx([found.value - half, found.value + half], abs=0.01)
+    alone = measure(one.statistics, ratio)
+    assert alone.high - alone.low > 5 * (found.high - found.low)  # guard: not of independent draws
+
+
+def test_difference_takes_statistics_of_different_shapes():
+    one = Sums(np.ones((4, 2)), ratio)
+    other = Sums(np.ones((4, 3, 2)), lambda summed: summed[..., 0, 0] / summed[..., 1, 1])
+    assert difference(one, other) == Measured(0.0, 0.0, 0.0)
+
+
+def test_difference_of_other_examples_is_refused():
+    with pytest.raises(ValueError, match="of the same examples"):
+        difference(Sums(FOUR, ratio), Sums(FOUR[:3], ratio))
+
+
+def test_sums_of_some_examples_are_theirs():
+    assert Sums(FOUR, ratio).of(np.asarray([0, 2])).value == pytest.approx(6 / 7)

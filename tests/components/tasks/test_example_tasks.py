@@ -123,7 +123,13 @@ def test_metrics_are_those_that_thresholds_can_be_on(kind, data):
 
     metrics = evaluate_examples(model, *data).metrics["eval"]
 
-    beside = {"examples", "intervals", "baselines", *(["bleu_signature"] if kind in example_data.WRITERS else [])}
+    beside = {
+        "examples",
+        "intervals",
+        "baselines",
+        "slices",
+        *(["bleu_signature"] if kind in example_data.WRITERS else []),
+    }
     assert sorted(set(metrics) - beside) == sorted(TASK_METRICS[model.task])
     assert set(TASK_METRICS[model.task]) <= set(ThresholdsConfig.model_fields)
 

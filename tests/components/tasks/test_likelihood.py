@@ -40,15 +40,14 @@ def test_evaluate_any_rows_and_window_length_equals_each_document_alone(model, s
     np.testing.assert_array_equal(result.tokens_by_document, [length + 1 for length in LENGTHS])
 
 
-def test_passages_cut_documents_and_add_up_to_them(model, score, monkeypatch):
-    monkeypatch.setattr("components.tasks.likelihood.PASSAGE", 4)
+def test_evaluate_nats_by_token_add_up_to_their_documents_in_order(model, score):
     result = evaluate(STREAM, END, score, model.initial_states, 3, 5)
-    tokens = [min(4, length + 1 - start) for length in LENGTHS for start in range(0, length + 1, 4)]
-    assert result.passages[:, 1].tolist() == tokens
-    of_document = np.repeat(np.arange(len(LENGTHS)), [-(-(length + 1) // 4) for length in LENGTHS])
-    sums = np.bincount(of_document, result.passages[:, 0])
-    np.testing.assert_allclose(sums, result.nats_by_document, rtol=1e-12)
-    assert len(result.passages) > len(LENGTHS)
+    of_document = np.repeat(np.arange(len(LENGTHS)), result.tokens_by_document)
+    np.testing.assert_allclose(np.bincount(of_document, result.nats_by_token), result.nats_by_document, rtol=1e-12)
+    logits, _ = model(STREAM[None, :-1], model.initial_states(1), reset=STREAM[None, :-1] == END)
+    p = to_numpy(logits)[0].astype("float64")
+    p -= np.log(np.exp(p).sum(axis=-1, keepdims=True))
+    np.testing.assert_allclose(result.nats_by_token, -p[np.arange(len(p)), STREAM[1:]], rtol=1e-4)
 
 
 def test_evaluate_default_batching_equals_each_document_through_the_keras_model(model, score):
@@ -99,7 +98,7 @@ def test_evaluate_reports_progress_up_to_the_whole(model, score):
 
 
 def test_likelihood_metrics_weigh_every_token_the_same():
-    likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]), np.asarray([[1.0, 1], [14, 9]]))
+    likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]), np.asarray([1.0, *[14 / 9] * 9]))
 
     metrics = likelihood.metrics(characters=10)
 
@@ -112,7 +111,7 @@ def test_likelihood_metrics_weigh_every_token_the_same():
 
 
 def test_likelihood_metrics_bits_are_per_character_whatever_a_token_is():
-    likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]), np.asarray([[1.0, 1], [14, 9]]))
+    likelihood = Likelihood(np.asarray([1.0, 14.0]), np.asarray([1, 9]), np.asarray([1.0, *[14 / 9] * 9]))
 
     metrics = likelihood.metrics(characters=40)
 
@@ -121,7 +120,7 @@ def test_likelihood_metrics_bits_are_per_character_whatever_a_token_is():
 
 
 def test_likelihood_metrics_hopeless_model_has_a_finite_perplexity():
-    metrics = Likelihood(np.asarray([5000.0]), np.asarray([2]), np.asarray([[5000.0, 2]])).metrics(characters=2)
+    metrics = Likelihood(np.asarray([5000.0]), np.asarray([2]), np.asarray([2500.0, 2500.0])).metrics(characters=2)
 
     assert metrics["nats"] == 2500
     assert math.isfinite(metrics["perplexity"])

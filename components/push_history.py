@@ -1,0 +1,67 @@
+"""What a root has pushed, and which models were rolled back from: read from the records of the Pusher's executions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import digest_folder, read_execution
+
+RECORD = "pushed.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Push:
+    """One push, as its artifact `pushed_model` records it.
+
+    Attributes:
+        destination: The version's folder: relative to the root where it lies in there, absolute, or a URL.
+        version: Its number.
+        digest: Of its bytes, as `digest_folder` has it.
+        model: Which trained model it is: digest of the Trainer's output, or `digest` where that is not known.
+        withdrawn: The `model` that this push is the roll-back of; null if it is none.
+    """
+
+    destination: str
+    version: int
+    digest: str
+    model: str
+    withdrawn: str | None = None
+
+    def save(self, folder: Path) -> None:
+        """Writes it into an artifact."""
+        (folder / RECORD).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Push | None:
+        """Reads an artifact; None of one that another version of the program wrote, or of none."""
+        try:
+            record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+            return cls(**record)
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def model_identity(exported_model: Path) -> str:
+    """Which trained model an export is of, whatever else went into it (the card, the Exporter's code)."""
+    record = read_execution(exported_model) or {}
+    return record.get("inputs", {}).get("model") or digest_folder(exported_model)
+
+
+def pushes(root: Path) -> list[tuple[Path, Push]]:
+    """The artifacts `pushed_model` of a root, oldest first."""
+    folders = [path / "pushed_model" for path in (root / "pusher").glob("*") if path.name.isdecimal()]
+    loaded = ((folder, Push.load(folder)) for folder in sorted(folders, key=lambda path: int(path.parent.name)))
+    return [(folder, push) for folder, push in loaded if push is not None]
+
+
+def withdrawn_models(root: Path) -> dict[str, Push]:
+    """Models that were rolled back from and not pushed since → the push that brought a former one back."""
+    found: dict[str, Push] = {}
+    for _, push in pushes(root):
+        found.pop(push.model, None)
+        if push.withdrawn is not None:
+            found[push.withdrawn] = push
+    return found
