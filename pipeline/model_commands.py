@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.commands import AddCommand, folder
 from pipeline.errors import UsageError
 from pipeline.interrupt import ending_at_interrupt
 
 _API_KEY = "RNN_PIPELINE_API_KEY"
-AddCommand = Callable[..., argparse.ArgumentParser]  # name, function, text, examples
 
 
 def add(command: AddCommand) -> None:
@@ -102,13 +101,6 @@ def add(command: AddCommand) -> None:
     bulk.add_argument("--longest", type=int, default=100_000, metavar="N", help="bytes of a record (default: 100000)")
     bulk.add_argument("--json", action="store_true", help="print one JSON object")
     bulk.add_argument("files", nargs="+", metavar="FILE", help="UTF-8; a line is a record")
-
-
-def folder(text: str) -> Path:
-    """The type of an option that names a folder."""
-    if not text:  # Path("") would be the current folder
-        raise argparse.ArgumentTypeError("must not be empty")
-    return Path(text)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands import AddCommand, folder
 from pipeline.errors import UsageError
-from pipeline.model_commands import AddCommand, folder
 
 if TYPE_CHECKING:
     from components.push_history import Push

@@ -136,7 +136,7 @@ def test_main_bad_usage_exits_2_with_one_line(
 
 
 def test_run_unknown_recipe_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pipeline.cli.RECIPES", tmp_path)
+    monkeypatch.setattr("pipeline.commands.RECIPES", tmp_path)
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     assert main(["run", "--config", "recpie"]) == 2
@@ -229,7 +229,7 @@ def test_stages_shows_inputs_outputs_and_purpose(capsys: pytest.CaptureFixture[s
 def test_configs_shows_first_comments(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipeline.cli.RECIPES", tmp_path)
+    monkeypatch.setattr("pipeline.commands.RECIPES", tmp_path)
     assert main(["configs"]) == 0
     assert capsys.readouterr().out == "recipe  A recipe for tests.\n"
 
