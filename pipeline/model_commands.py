@@ -200,7 +200,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UsageError(f"serve: --keep must be 1 or more. Received: {arguments.keep}.")
     api_key = os.environ.get(_API_KEY) if arguments.api_key is None else arguments.api_key
     if api_key == "":
-        raise UsageError(f"serve: --api-key and {_API_KEY} must not be empty. Leave them out to ask for none.")
+        raise UsageError(f"serve: --api-key must not be empty, nor {_API_KEY}. Leave them out to ask for none.")
     from components.served.folder import version_folder
 
     version_folder(arguments.model)  # is there one?
