@@ -150,9 +150,7 @@ def _read_cache(file: Path) -> dict[str, Parsed]:
 def _write_cache(file: Path, known: dict[str, Parsed]) -> None:
     files = [(key, *parsed) for key, parsed in list(known.items())]  # another thread may add to it
     temporary = file.parent / TEMPORARY / f"{os.getpid()}{file.name}"
-    with contextlib.suppress(
-        OSError
-    ):  # a root that cannot be written to, or is not there yet: the next run parses again
+    with contextlib.suppress(OSError):  # a root that is read-only, or not there yet: the next run parses again
         try:
             temporary.write_text(json.dumps({"maker": _MAKER, "files": files}), encoding="utf-8")
             temporary.replace(file)

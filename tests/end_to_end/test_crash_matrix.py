@@ -35,6 +35,7 @@ KILLS = [
     ("trainer", "before", f"{TRAINING}._diagnose", 1),  # in an evaluation
     ("trainer", "before", "components.trainer.loop:_show", 1),  # the weights are written
     ("evaluator", "before", PUBLISH, 2),
+    (None, "after", COMPLETE, 1),  # the evaluation is registered
     ("exporter", "after", "subprocess:Popen.__init__", 1),  # its child goes on, alone
     ("exporter", "before", COMPLETE, 1),
     ("infra_validator", "before", PUBLISH, 2),
@@ -87,12 +88,12 @@ def recovered(root: Path) -> dict[str, Any]:
     return run_json("--root", root, *HELLO)
 
 
-def test_run_after_sixteen_kills_ends_well_with_the_last_stage_alone(recovered: dict[str, Any]) -> None:
+def test_run_after_all_kills_ends_well_with_the_last_stage_alone(recovered: dict[str, Any]) -> None:
     assert recovered["status"] == "succeeded"
     assert list(statuses(recovered).values()) == ["cached"] * 9 + ["ran"]
 
 
-def test_run_after_sixteen_kills_made_what_an_undisturbed_one_makes(
+def test_run_after_all_kills_made_what_an_undisturbed_one_makes(
     undisturbed: dict[str, Any], recovered: dict[str, Any]
 ) -> None:
     expected, found = contents(undisturbed), contents(recovered)
@@ -104,9 +105,7 @@ def test_run_after_sixteen_kills_made_what_an_undisturbed_one_makes(
     assert undisturbed["metrics"] == recovered["metrics"]
 
 
-def test_run_after_sixteen_kills_leaves_a_consistent_store_and_nothing_else(
-    root: Path, recovered: dict[str, Any]
-) -> None:
+def test_run_after_all_kills_leaves_a_consistent_store_and_nothing_else(root: Path, recovered: dict[str, Any]) -> None:
     again = run_json("--root", root, *HELLO)
     assert set(statuses(again).values()) == {"cached"}
     assert list((root / ".tmp").iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import lineage_text, runner
+from pipeline import code, lineage_text, runner
 from pipeline.cli import main
 from pipeline.errors import UsageError
 from pipeline.lineage import trace
@@ -167,7 +167,6 @@ def test_read_only_disk_new_root_is_refused(read_only: Path) -> None:
 
 
 def test_read_only_root_can_be_explained(read_only: Path) -> None:
-    (read_only / ".code.json").exists()
     found = runner.explain(fakes.STAGES, fakes.config(seed=1), read_only)
     assert [one.reason for one in found[:2]] == ["unchanged", "trainer.seed 0 → 1"]
 
@@ -175,6 +174,7 @@ def test_read_only_root_can_be_explained(read_only: Path) -> None:
 def test_read_only_root_without_a_cache_of_code_can_be_explained(disk: Path) -> None:
     run(disk)
     (disk / ".code.json").unlink()
+    code._read_cache.cache_clear()  # as in a new process
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     found = runner.explain(fakes.STAGES, fakes.config(), disk)
     assert {one.reason for one in found} == {"unchanged"}
