@@ -1,10 +1,9 @@
-"""Uses a SavedModel as a client would: `python -m components.infra_validator.check FOLDER REFERENCE`.
+"""Uses a SavedModel as a client would.
 
-Imports TensorFlow and nothing of the project that made it, as a server would. Prints what it finds as JSON.
+Imports TensorFlow and nothing of the project that made it, as a server would.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -201,7 +200,3 @@ def score_by_steps(signatures: Any, tokens: list[bytes], following: list[int]) -
         total += float(outputs.pop("log_probs")[0, target])
         states = outputs
     return total
-
-
-if __name__ == "__main__":
-    print(json.dumps(check(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8")))))

@@ -65,9 +65,12 @@ def strangers() -> list[str]:
     own = ("components.infra_validator",)
     return sorted(
         name
-        for name in sys.modules
-        if name.split(".")[0] in ("keras", "pipeline", "custom_layers")
-        or (name.startswith("components.") and not name.startswith(own))
+        for name, module in sys.modules.items()
+        if module is not None
+        and (
+            name.split(".")[0] in ("keras", "pipeline", "custom_layers")
+            or (name.startswith("components.") and not name.startswith(own))
+        )
     )
 
 

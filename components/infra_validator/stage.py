@@ -60,7 +60,7 @@ class InfraValidator(Stage):
                 file = Path(folder) / "reference.json"
                 file.write_text(reference.splitlines()[-1], encoding="utf-8")
                 model = str(inputs["exported_model"])
-                printed = run_module("components.infra_validator.check", model, str(file), timeout=timeout)
+                printed = run_module("components.infra_validator.alone", model, str(file), timeout=timeout)
             found = json.loads(printed.splitlines()[-1])
             reasons = [*found["reasons"], *self._over_budget(found)]
             if self.infra_validator.servers and not reasons:

@@ -95,7 +95,7 @@ def test_infra_validator_folder_that_is_no_saved_model_is_refused_with_the_error
     verdict, (reason,), sample = validate(tmp_path, tmp_path / "blessing", model)
 
     assert verdict == "INFRA_NOT_BLESSED"
-    assert "could not be tried: RuntimeError: components.infra_validator.check ended with exit code 1" in reason
+    assert "could not be tried: RuntimeError: components.infra_validator.alone ended with exit code 1" in reason
     assert sample == ""
 
 
