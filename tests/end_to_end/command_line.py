@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Servers take longest, and tests/components/infra_validator asks them.
 SMALL = [
+    "--set", "infra_validator.servers=false",
     "--set", "transform.window_length=6", "--set", "transform.lanes=1", "--set", "model.units=8",
     "--set", "model.layers=1", "--set", "trainer.epochs=2", "--set", "evaluator.thresholds.bits_per_char.upper=100",
 ]  # fmt: skip
