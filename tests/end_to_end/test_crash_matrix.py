@@ -16,7 +16,8 @@ from tests.end_to_end.command_line import REPOSITORY, run_json, statuses
 pytestmark = pytest.mark.slow
 
 HELLO = [
-    "--config", "hello", "--set", "infra_validator.servers=false", "--set", "trainer.epochs=60", "--set", "trainer.evaluate_every=20",
+    "--config", "hello", "--set", "infra_validator.servers=false",
+    "--set", "trainer.epochs=60", "--set", "trainer.evaluate_every=20",
     "--set", "trainer.save_every_steps=7", "--set", "evaluator.thresholds.nats.upper=100",
 ]  # fmt: skip
 PUBLISH, COMPLETE = "pipeline.session:_publish", "pipeline.metadata:MetadataStore.complete_execution"

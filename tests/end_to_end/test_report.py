@@ -32,7 +32,8 @@ pytestmark = pytest.mark.slow
 
 TEXT = "<script>alert(1)</script>"
 HELLO = [
-    "--config", "hello", "--set", "infra_validator.servers=false", "--set", f"example_gen.source=inline:{TEXT}", "--set", "transform.window_length=26",
+    "--config", "hello", "--set", "infra_validator.servers=false",
+    "--set", f"example_gen.source=inline:{TEXT}", "--set", "transform.window_length=26",
     "--set", "trainer.epochs=120", "--set", "trainer.evaluate_every=30",
     "--set", "evaluator.thresholds.nats.upper=0.5",
 ]  # fmt: skip
