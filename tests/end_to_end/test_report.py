@@ -75,10 +75,10 @@ def test_report_of_a_run_tells_everything(runs: dict[str, dict[str, Any]], pages
         assert section in text
     assert "documents 1 1 1" in text
     assert f"characters {len(TEXT)} {len(TEXT)} {len(TEXT)}" in text
-    assert "No anomalies" in text or "Anomalies" in text
+    assert "No anomalies" in text
     assert "What the measures say Layer 1: influence on the loss" in text
     assert f"nats {metrics['nats']:#.4g}" in text
-    assert f"unigram {metrics['baselines']['unigram']['bits_per_char']:.4g}"[:11] in text
+    assert f"{metrics['baselines']['unigram']['bits_per_char']:#.4g}" in text
     for temperature in (0.5, 0.8, 1.0):
         assert f"temperature {temperature}" in text
     assert f"{len(TEXT)} of {len(TEXT)} characters copied at a stretch {TEXT}" in text  # it has learnt it by heart
@@ -154,7 +154,9 @@ def test_report_fits_in_both_colours(
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     assert browser.get_log("browser") == []
-    assert {request["url"] for request in requests(browser)} == {address}
+    asked = {request["url"] for request in requests(browser)}
+    assert address in asked
+    assert not any(url.startswith(("http", "ws")) for url in asked)  # what a new tab shows is in the browser
 
 
 @in_a_browser
