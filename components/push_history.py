@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import digest_folder, read_execution
+from pipeline.files import EXECUTION
 
 RECORD = "pushed.json"
 
@@ -44,10 +44,18 @@ class Push:
             return None
 
 
-def model_identity(exported_model: Path) -> str:
-    """Which trained model an export is of, whatever else went into it (the card, the Exporter's code)."""
-    record = read_execution(exported_model) or {}
-    return record.get("inputs", {}).get("model") or digest_folder(exported_model)
+def model_identity(digest: str, root: Path) -> str:
+    """Which trained model an export is of, whatever else went into it (the card, the Exporter's code).
+
+    Args:
+        digest: Of the export.
+        root: In which it was exported; `digest` stands for the model of an export from elsewhere.
+    """
+    for file in root.glob(f"exporter/*/{EXECUTION}"):
+        record = json.loads(file.read_text("utf-8"))
+        if record["outputs"].get("exported_model") == digest:
+            return record["inputs"].get("model") or digest
+    return digest
 
 
 def pushes(root: Path) -> list[tuple[Path, Push]]:

@@ -24,12 +24,14 @@ class BlessedModel:
         digest: Of the artifact.
         model: Its folder.
         transform_graph: The vocabulary that belongs to it.
+        blessing: What blessed it.
     """
 
     name: str
     digest: str
     model: Path
     transform_graph: Path
+    blessing: Path
 
 
 def latest_blessed_model(root: Path, but: str | None = None) -> BlessedModel | None:
@@ -51,7 +53,7 @@ def latest_blessed_model(root: Path, but: str | None = None) -> BlessedModel | N
         model = _artifact(root, "trainer", "model", digest)
         graph = _artifact(root, "transform", "transform_graph", record["inputs"].get("transform_graph"))
         if model is not None and graph is not None:
-            return BlessedModel(f"trainer {model.parent.name}", digest, model, graph)
+            return BlessedModel(f"trainer {model.parent.name}", digest, model, graph, blessing)
     return None
 
 

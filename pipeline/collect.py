@@ -1,4 +1,7 @@
-"""Garbage collection: removes the outputs of executions that neither the newest ones nor these were made from."""
+"""Garbage collection: removes the outputs of executions that neither the newest ones nor these were made from.
+
+What a later run decides by stays: the last blessed models, and the records of what was pushed and rolled back from.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from components.push_history import pushes
+from components.resolver import latest_blessed_model
 from pipeline.errors import UsageError
 from pipeline.files import TEMPORARY
 from pipeline.metadata import FILE_NAME, Execution, MetadataStore
@@ -58,6 +63,13 @@ def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
         if all(artifact.path.is_dir() for artifact in one.outputs.values()):
             newest.setdefault(one.stage, []).append(one)
     waiting = [one for found in newest.values() for one in found[:keep]]
+    # The last blessed model is what the next one is held against; the one before it, what it was held against itself.
+    blessed = latest_blessed_model(root)
+    before = latest_blessed_model(root, but=blessed.digest) if blessed is not None else None
+    for model in (blessed, before):
+        if model is not None:
+            paths = (model.model, model.transform_graph, model.blessing)
+            waiting += [makers[path] for path in paths if path in makers]
     kept: set[int] = set()
     while waiting:
         one = waiting.pop()
@@ -65,7 +77,9 @@ def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
             kept.add(one.id)
             waiting += [makers[artifact.path] for artifact in one.inputs.values() if artifact.path in makers]
     old = [one for one in executions if one.id not in kept]
-    paths = [root / one.stage / str(one.id) for one in old] + [root / LOGS / f"{one.stage}-{one.id}.log" for one in old]
+    records = {folder.parent for folder, _ in pushes(root)}
+    paths = [folder for one in old if (folder := root / one.stage / str(one.id)) not in records]
+    paths += [root / LOGS / f"{one.stage}-{one.id}.log" for one in old]
     return [Garbage(path, _size(path)) for path in paths if path.exists()]
 
 

@@ -51,7 +51,7 @@ class Pusher(Stage):
             *refusal(inputs["blessing"], "BLESSED", "NOT_BLESSED"),
             *refusal(inputs["infra_blessing"], "INFRA_BLESSED", "INFRA_NOT_BLESSED"),
         ]
-        back = withdrawn_models(root).get(model_identity(inputs["exported_model"]))
+        back = withdrawn_models(root).get(model_identity(digest_folder(inputs["exported_model"]), root))
         if back is not None:
             last = max((p.version for _, p in pushes(root) if p.model == back.withdrawn), default=back.version)
             reasons.append(
@@ -80,7 +80,9 @@ class Pusher(Stage):
         if self.pusher.keep is not None:
             versions.remove_old(self.pusher.keep)
         # A former version's own folder may stand for an export that is gone.
-        identity = next((push.model for push in earlier.values() if push.digest == digest), model_identity(model))
+        identity = next(
+            (push.model for push in earlier.values() if push.digest == digest), model_identity(digest, root)
+        )
         Push(_recorded(versions.path(version), root), version, digest, identity, withdrawn).save(output)
 
 

@@ -251,3 +251,24 @@ def test_rollback_does_not_stand_in_the_way_of_another_model(tmp_path, inputs, s
     write_model(inputs["exported_model"], b"worse")
     with pytest.raises(NotBlessed, match="rolled back"):  # still
         run(tmp_path, inputs)
+
+
+def test_rollback_withdraws_the_trained_model_however_it_is_exported(tmp_path, inputs, serving):
+    """An export differs with its card; what was trained is the same."""
+
+    def export(number, weights):
+        write_model(inputs["exported_model"], weights)
+        record = {
+            "inputs": {"model": "trained"},
+            "outputs": {"exported_model": digest_folder(inputs["exported_model"])},
+        }
+        (tmp_path / "root" / "exporter" / str(number)).mkdir(parents=True)
+        (tmp_path / "root" / "exporter" / str(number) / "execution.json").write_text(json.dumps(record))
+
+    run(tmp_path, inputs)
+    export(1, b"with a card")
+    run(tmp_path, inputs)
+    roll_back(tmp_path, serving / "1")
+    export(2, b"with another card")
+    with pytest.raises(NotBlessed, match="was version 2 and was rolled back from"):
+        run(tmp_path, inputs)
