@@ -66,10 +66,9 @@ def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
     # The last blessed model is what the next one is held against; the one before it, what it was held against itself.
     blessed = latest_blessed_model(root)
     before = latest_blessed_model(root, but=blessed.digest) if blessed is not None else None
-    for model in (blessed, before):
-        if model is not None:
-            paths = (model.model, model.transform_graph, model.blessing)
-            waiting += [makers[path] for path in paths if path in makers]
+    for model in filter(None, (blessed, before)):
+        parts = (model.model, model.transform_graph, model.blessing)
+        waiting += [makers[part] for part in parts if part in makers]
     kept: set[int] = set()
     while waiting:
         one = waiting.pop()
