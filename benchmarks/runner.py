@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.nothing import Nothing
 from pipeline import runner
 from pipeline.artifacts import Artifact, Examples
 from pipeline.config import Config
@@ -65,22 +66,13 @@ def whole_process(root: Path, recipe: str, overrides: Sequence[str], rounds: int
     return taken
 
 
-@dataclasses.dataclass(frozen=True)
-class Nothing(Stage):
-    """Writes one byte."""
-
-    def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
-        for path in outputs.values():
-            (path / "byte").write_bytes(b"1")
-
-
 def chain(count: int) -> list[type[Stage]]:
     """Stages of which each reads what the one before wrote."""
     stages: list[type[Stage]] = []
     for number in range(count):
         inputs: dict[str, type[Artifact]] = {f"out_{number - 1}": Examples} if number else {}
         sides: dict[str, Any] = {"inputs": inputs, "outputs": {f"out_{number}": Examples}}
-        stages.append(type(f"Nothing{number}", (Nothing,), {**sides, "__module__": __name__}))
+        stages.append(type(f"Nothing{number}", (Nothing,), {**sides, "__module__": Nothing.__module__}))
     return stages
 
 
