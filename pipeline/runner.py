@@ -235,10 +235,10 @@ def _require(previous: Execution | None, key: str, producer: type[Stage], what: 
     name = producer.stage_name()
     if previous is None or key not in previous.outputs:
         raise UsageError(f"Runner: {what} needs {key!r}, which {name} makes and has not made here. Run {name} first.")
-    if damaged(previous):
+    for broken in damaged(previous):
         raise UsageError(
-            f"Runner: {what} needs {key!r}, whose folder is gone or changed. Received: "
-            f"{str(previous.outputs[key].path)!r}. Run {name} again."
+            f"Runner: {what} needs {broken!r}, whose folder is gone or changed. Received: "
+            f"{str(previous.outputs[broken].path)!r}. Run {name} again."
         )
     return previous
 
