@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.files import digest_folder, sync_folder
+from pipeline.locks import locked
 
 GRAPH_FILE = "saved_model.pb"
 
@@ -43,8 +44,12 @@ class LocalVersions:
             RuntimeError: What was written is not what is read back.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".incoming-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
+        with locked(self.folder / ".pushing.lock"):
+            for left in self.folder.glob(".incoming-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            return self._push(model, self.folder / f".incoming-{os.getpid()}")
+
+    def _push(self, model: Path, temporary: Path) -> int:
         try:
             shutil.copytree(model, temporary, ignore=shutil.ignore_patterns(GRAPH_FILE))
             shutil.copy2(model / GRAPH_FILE, temporary / GRAPH_FILE)

@@ -8,15 +8,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-# Drawn of history.jsonl with the times in it; protocol buffers with maps, which have no order. The variables of a
-# SavedModel are compared as tensors.
+# Drawn of history.jsonl with the times in it; protocol buffers with maps, which have no order; times and memory. The
+# variables of a SavedModel are compared as tensors.
 _NOT_BY_BYTES = (
     "tensorboard/*", "training.html", "tf_serving_warmup_requests", "fingerprint.pb", "saved_model.pb", "variables/*",
+    "measured.json",
 )  # fmt: skip
 # Lines of a model card: how long it took; an artifact, the execution that made it, and its fingerprint.
 _OF_THE_RUN = re.compile(r" Time: |^\| `\w+` \| [a-z_]+ \| \d+ \| `")
-# Keys of JSON that say when, how fast, or by which version.
-_TIMES = re.compile(r"(^|_)(seconds|second|time|ms|resumed|fingerprint|version|destination|started|execution)(_|$)")
+# Keys of JSON that say when, how fast, or (of a push) are digests of files with such in them.
+_TIMES = re.compile(r"(^|_)(seconds|second|time|ms|resumed|fingerprint|started|execution)(_|$)|^(digest|model)$")
 
 
 def contents(summary: dict[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def test_run_after_all_kills_leaves_a_consistent_store_and_nothing_else(root: Pa
     assert set(statuses(again).values()) == {"cached"}
     assert list((root / ".tmp").iterdir()) == []
     assert not (root / "checkpoints").exists()
+    assert [path.name for path in (root / "serving" / "hello").iterdir()] == ["1"]
     database = sqlite3.connect(root / "metadata.sqlite")
     try:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -8,6 +8,7 @@ import pytest
 from components.pusher import local
 from components.pusher.local import LocalVersions
 from pipeline.files import digest_folder
+from pipeline.locks import is_held
 from tests.components.pusher.models import FILES, content, write_model
 
 
@@ -151,3 +152,24 @@ def test_holds_asks_for_every_byte(model, serving):
     (destination / "assets" / "vocabulary.tsv").write_bytes(b"0\t\t<End>\n")
     assert not LocalVersions(serving).holds(1, digest)
     assert not LocalVersions(serving).holds(2, digest)
+
+
+def test_push_removes_what_a_killed_push_left(model, serving):
+    write_model(serving / ".incoming-41")
+
+    push(model, serving)
+
+    assert [path.name for path in serving.iterdir()] == ["1"]
+
+
+def test_push_keeps_others_out_while_it_copies(model, serving, monkeypatch):
+    copy, held = shutil.copy2, []
+
+    def spy(source, target):
+        held.append(is_held(serving / ".pushing.lock"))
+        copy(source, target)
+
+    monkeypatch.setattr(local.shutil, "copy2", spy)
+    push(model, serving)
+
+    assert held == [True]

@@ -88,6 +88,21 @@ def test_pusher_model_that_is_served_already_takes_no_new_number(tmp_path, input
     assert json.loads((output / "pushed.json").read_text("utf-8"))["version"] == 1
 
 
+def test_pusher_killed_before_it_recorded_the_push_takes_no_new_number(tmp_path, inputs, serving):
+    shutil.rmtree(run(tmp_path, inputs).parent)
+    output = run(tmp_path, inputs)
+
+    assert versions(serving) == [1]
+    assert json.loads((output / "pushed.json").read_text("utf-8"))["version"] == 1
+
+
+def test_pusher_version_of_unknown_origin_with_other_bytes_is_not_taken_for_the_model(tmp_path, inputs, serving):
+    write_model(serving / "1", b"another")
+    run(tmp_path, inputs)
+
+    assert versions(serving) == [1, 2]
+
+
 def test_pusher_served_version_that_was_damaged_is_replaced_by_the_next(tmp_path, inputs, serving):
     run(tmp_path, inputs)
     (serving / "1" / "fingerprint.pb").write_bytes(b"fingerprinT")
