@@ -78,7 +78,12 @@ def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
     old = [one for one in executions if one.id not in kept]
     records = {folder.parent for folder, _ in pushes(root)}
     paths = [folder for one in old if (folder := root / one.stage / str(one.id)) not in records]
-    paths += [root / LOGS / f"{one.stage}-{one.id}.log" for one in old]
+    last = {one.stage: one.id for one in executions if one.id in kept}
+    for log in sorted((root / LOGS).glob("*-*.log")):
+        # Also of those that failed; what failed after the last good one is still to be looked at.
+        stage, _, number = log.stem.rpartition("-")
+        if number.isdigit() and int(number) not in kept and int(number) < last.get(stage, 0):
+            paths.append(log)
     return [Garbage(path, _size(path)) for path in paths if path.exists()]
 
 

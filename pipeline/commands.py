@@ -22,7 +22,12 @@ def report(error: Exception, debug: bool) -> int:
     """Prints an error as one readable message and returns its exit code."""
     if debug:
         traceback.print_exception(error)
-    if isinstance(error, sqlite3.DatabaseError):
+    if isinstance(error, sqlite3.OperationalError):
+        error = UsageError(
+            f"The lineage store metadata.sqlite cannot be used ({error}). If another process is at it, try again when "
+            "that is done; otherwise look at the file's permissions and at the disk."
+        )
+    elif isinstance(error, sqlite3.DatabaseError):
         error = UsageError(f"The lineage store metadata.sqlite is damaged ({error}). Move it away to start anew.")
     # The messages of these are sentences; of others (KeyError: 'x') the name says more than the text.
     sentence = isinstance(error, ValueError | RuntimeError | ArithmeticError) and str(error)

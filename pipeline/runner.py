@@ -18,7 +18,7 @@ from pipeline.files import TEMPORARY, digest_folder
 from pipeline.fingerprint import ingredients
 from pipeline.locks import remove_stale
 from pipeline.metadata import FILE_NAME, Execution, MetadataStore, StoredArtifact, StoreError
-from pipeline.session import Listener, Session, execution_folders
+from pipeline.session import UNFORGOTTEN, Listener, Session, execution_folders, execution_of
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
 
@@ -300,12 +300,12 @@ def _sweep(root: Path, store: MetadataStore, on_event: Listener) -> None:
         on_event(StageResult(stage, "repaired", reason=reason))
     # The folders first: whoever made one of these is in the store before that.
     folders = list((root / TEMPORARY).iterdir())
-    running, failed = store.execution_ids("running"), store.execution_ids("failed", "not_blessed")
+    running, complete = store.execution_ids("running"), store.execution_ids("complete")
+    failed = store.execution_ids("failed", "not_blessed")
     for path in folders:
-        execution = path.name.rpartition("-")[2]
         if path.suffix == ".lock":
             remove_stale(path)
-        elif not (execution.isdigit() and int(execution) in running):
+        elif execution_of(path) not in (running | complete if path.suffix == UNFORGOTTEN else running):
             _remove(path)
     for folder in execution_folders(root):  # killed between the rename and the registration
         if int(folder.name) in failed:

@@ -25,6 +25,8 @@ from pipeline.stage_log import kept, log_of
 from pipeline.summary import RunSummary, StageResult
 
 Listener = Callable[[StageResult], None]
+# Ends the name of a file in .tmp: this execution is complete, or about to be, and `Stage.forget` was not called yet.
+UNFORGOTTEN = ".unforgotten"
 _LIBRARIES = ("tensorflow", "keras", "jax", "numpy", "apache-beam")  # whose versions lineage tells
 
 
@@ -122,6 +124,7 @@ class Session:
         lock = self._root / TEMPORARY / f"{name}-{hash_ingredients(parts)[:32]}.lock"
         waiting = StageResult(name, "running", reason="another run is at it; waiting")
         with locked(lock, on_wait=lambda: self._on_event(waiting)):
+            self._forget_completed(stage)
             decision = decide(stage, parts, self._store, self._root, forced)
             if decision.execution is not None:
                 return decision.execution, ""
@@ -129,6 +132,14 @@ class Session:
             if forced:
                 stage.forget(self._root)
             return self._execute(stage, parts, inputs), decision.reason
+
+    def _forget_completed(self, stage: Stage) -> None:
+        """Does what a process was killed before: what a complete execution went on from must stop no other one."""
+        complete = self._store.execution_ids("complete")
+        for left in (self._root / TEMPORARY).glob(f"*-{stage.stage_name()}-*{UNFORGOTTEN}"):
+            if execution_of(left) in complete:
+                stage.forget(self._root)
+                left.unlink(missing_ok=True)
 
     def _execute(self, stage: Stage, parts: dict[str, Any], inputs: Mapping[str, StoredArtifact]) -> Execution:
         """Runs the stage in a temporary folder that one rename turns into its outputs."""
@@ -177,8 +188,11 @@ class Session:
             output: StoredArtifact(kind.__name__, final / output, digests[output])
             for output, kind in stage.outputs.items()
         }
+        unforgotten = folder.with_suffix(UNFORGOTTEN)
+        unforgotten.touch()
         self._store.complete_execution(execution_id, seconds, inputs, outputs)
         stage.forget(self._root)
+        unforgotten.unlink(missing_ok=True)
         return Execution(execution_id, name, inputs, outputs, properties, fingerprint, started, seconds)
 
     def _note_failure(self, error: BaseException, execution_id: int, seconds: float) -> None:
@@ -207,6 +221,12 @@ def _publish(folder: Path, final: Path, record: str) -> None:
     sync_folder(folder)
     folder.rename(final)
     sync_folder(final.parent)
+
+
+def execution_of(path: Path) -> int | None:
+    """Which execution something in .tmp belongs to; None for none."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdigit() else None
 
 
 def execution_folders(root: Path) -> list[Path]:

@@ -62,7 +62,7 @@ class ServedModel(tf.Module):
             "initial_state": tf.function(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
             "step": tf.function(self.step).get_concrete_function(token=vector("token", tf.string), **states),
             "read": tf.function(self.read).get_concrete_function(
-                token=vector("token"), ids=matrix("ids", None), **states
+                token=vector("token"), ids=matrix("ids", None), count=vector("count"), **states
             ),
             "next_log_probs": tf.function(self.next_log_probs).get_concrete_function(
                 token=vector("token"), ids=matrix("ids", None), **states
@@ -276,27 +276,31 @@ class ServedModel(tf.Module):
         logits, final_states = self._model(ids[:, None], self._ordered(states), reset=reset)
         return {"log_probs": tf.nn.log_softmax(logits[:, 0]), **self._named(final_states)}
 
-    def read(self, token: tf.Tensor, ids: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
+    def read(self, token: tf.Tensor, ids: tf.Tensor, count: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reads the next tokens of prompts, at the speed of matrix products.
 
         Args:
             token: Id of the last token of each row, not read yet; that of `<end>`, with zero states, at the beginning.
-            ids: The tokens after it, int32 [batch, timesteps], 1 or more; all of them count.
+            ids: The tokens after it, int32 [batch, timesteps].
+            count: How many of them count, 1 or more, int32 [batch]; ids of any tokens behind those.
             states: state_0 …, before `token` is read, float32 [batch, units].
 
         Returns:
-            token: The last of `ids`, int32 [batch], and state_0 …, before it is read: those of the next call.
+            token: The last of `ids` that counts, int32 [batch], and state_0 …, before it is read: those of the next
+            call.
         """
         read = tf.concat([token[:, None], ids[:, :-1]], axis=1)
-        _, final_states = self._model(read, self._ordered(states))
-        return {"token": ids[:, -1], **self._named(final_states)}
+        _, sequences = self._model.activity(read, self._ordered(states))
+        last = tf.clip_by_value(count, 1, tf.shape(ids)[1]) - 1
+        after = [tf.gather(sequence, last, axis=1, batch_dims=1) for sequence in sequences]
+        return {"token": tf.gather(ids, last, axis=1, batch_dims=1), **self._named(after)}
 
     def next_log_probs(self, token: tf.Tensor, ids: tf.Tensor, **states: tf.Tensor) -> dict[str, tf.Tensor]:
         """`read`, and what was to be expected in the place of each of `ids`: a text of any length, piece by piece.
 
         Returns:
             log_probs: ln p of each token in the place of each of `ids`, float32 [batch, timesteps, vocabulary].
-            token, state_0 …: As `read`.
+            token, state_0 …: As `read`, where all of `ids` count.
         """
         read = tf.concat([token[:, None], ids[:, :-1]], axis=1)
         logits, final_states = self._model(read, self._ordered(states))

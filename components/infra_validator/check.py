@@ -34,7 +34,10 @@ SIGNATURES = {
         {**_GENERATE[0], **dict.fromkeys(("min_length", "repetition_stop", "samples"), "int32")},
         {**_TEXT, "repeated": "bool", "tokens": "int32"},
     ),
-    "read": ({"token": "int32", "ids": "int32", "state_0": "float32"}, {"token": "int32", "state_0": "float32"}),
+    "read": (
+        {**dict.fromkeys(("token", "ids", "count"), "int32"), "state_0": "float32"},
+        {"token": "int32", "state_0": "float32"},
+    ),
     "write": (
         {**_CARRY, **_HOW, **dict.fromkeys(("repetition_stop", "given", "given_count"), "int32")},
         {**_CARRY, "tokens": "int32", "count": "int32", "log_prob": "float32", "ended": "bool", "repeated": "bool"},

@@ -62,7 +62,7 @@ def _wrong_pieces(signatures: Any, text: str, ids: np.ndarray, end: int) -> list
         return []
     zero = dict(signatures["initial_state"](batch_size=tf.constant(1)))
     first = max(1, len(ids) // 2)
-    carry = _call(signatures["read"], token=[end], ids=ids[None, :first], **zero)
+    carry = _call(signatures["read"], token=[end], ids=ids[None], count=[first], **zero)
     given = ids[first:]
     periods = signatures["write"].structured_input_signature[1]["recent"].shape[1]
     how = {name: value for name, value in _controls(0.0).items() if name != "max_length"}
@@ -92,7 +92,8 @@ def _wrong_pieces(signatures: Any, text: str, ids: np.ndarray, end: int) -> list
         )
     # The tokens themselves: who reads them is where who wrote them is.
     tokens = written["tokens"][0, : len(given) + count].tolist() + [end] * ours[1]
-    again = _call(signatures["read"], token=[end], ids=[[*ids[:first].tolist(), *tokens]], **zero)
+    text_ids = [*ids[:first].tolist(), *tokens]
+    again = _call(signatures["read"], token=[end], ids=[text_ids], count=[len(text_ids)], **zero)
     if any(not np.allclose(written[name], value, atol=_TOLERANCE) for name, value in again.items()):
         reasons.append(f"write must leave the states of a text that read leaves; behind {text!r} they differ.")
     return reasons

@@ -33,6 +33,10 @@ class LocalVersions:
         folder = self.folder / str(version)
         return (folder / GRAPH_FILE).is_file() and digest_folder(folder) == digest
 
+    def is_copy(self, version: int, model: Path) -> bool:
+        """Whether a version is a SavedModel, byte for byte."""
+        return self.holds(version, digest_folder(model))
+
     def push(self, model: Path) -> int:
         """Copies a SavedModel as the next version, and returns its number.
 

@@ -37,6 +37,12 @@ class RemoteVersions:
         """Whether a version is there. Its bytes, which were read back when it was pushed, are not read again."""
         return version in self.numbers()
 
+    def is_copy(self, version: int, model: Path) -> bool:
+        """Whether a version is a SavedModel, byte for byte: all of it is read back."""
+        files = {f"{self.path(version)}/{name}": model / name for name in _names(model)}
+        there = set(self._files().get(version, ()))
+        return there == set(files) and all(_equal(source, target) for target, source in files.items())
+
     def push(self, model: Path) -> int:
         """Copies a SavedModel as the next version, and returns its number.
 
@@ -44,8 +50,7 @@ class RemoteVersions:
             RuntimeError: What was written is not what is read back; it is removed again.
         """
         version = 1 + max(self._files(), default=0)
-        files = sorted(file.relative_to(model).as_posix() for file in model.rglob("*") if file.is_file())
-        files.sort(key=lambda name: name == GRAPH_FILE)  # stable: False < True
+        files = sorted(_names(model), key=lambda name: (name == GRAPH_FILE, name))
         try:
             for name in files:
                 self._write(model / name, f"{self.path(version)}/{name}")
@@ -74,12 +79,11 @@ class RemoteVersions:
     def _write(self, source: Path, target: str) -> None:
         with source.open("rb") as content, _opened(_file_systems().create, target) as file:
             shutil.copyfileobj(content, file)
-        with source.open("rb") as content, _opened(_file_systems().open, target) as written:
-            if _sha256(content) != _sha256(written):
-                raise RuntimeError(
-                    f"Pusher: a copy must be what was copied. Received: {target}, which reads back differently from "
-                    f"{source}. What was written of this version is removed; run again."
-                )
+        if not _equal(source, target):
+            raise RuntimeError(
+                f"Pusher: a copy must be what was copied. Received: {target}, which reads back differently from "
+                f"{source}. What was written of this version is removed; run again."
+            )
 
     def _remove(self, version: int) -> None:
         """The graph file goes first: what is half removed is no model."""
@@ -95,6 +99,15 @@ def _file_systems() -> Any:
     from apache_beam.io.filesystems import FileSystems
 
     return FileSystems
+
+
+def _names(model: Path) -> list[str]:
+    return [file.relative_to(model).as_posix() for file in model.rglob("*") if file.is_file()]
+
+
+def _equal(source: Path, target: str) -> bool:
+    with source.open("rb") as content, _opened(_file_systems().open, target) as written:
+        return _sha256(content) == _sha256(written)
 
 
 @contextlib.contextmanager

@@ -75,9 +75,10 @@ class Pusher(Stage):
         newest = max(versions.numbers(), default=0)
         earlier = {push.destination: push for _, push in pushes(root)}
         recorded = earlier.get(_recorded(versions.path(newest), root))
-        # Without a record: by a process that was killed when it had pushed. Only local versions are read to find out.
-        is_known = isinstance(versions, LocalVersions) if recorded is None else recorded.digest == digest
-        is_served = is_known and versions.holds(newest, digest)
+        if recorded is None:  # pushed by a process that was killed then, or not by this root
+            is_served = versions.is_copy(newest, model)
+        else:
+            is_served = recorded.digest == digest and versions.holds(newest, digest)
         version = newest if is_served else versions.push(model)
         if self.pusher.keep is not None:
             versions.remove_old(self.pusher.keep)

@@ -19,8 +19,10 @@ _STEPS = {1: 64, 4: 32, 8: 32, 16: 32, 32: 32, 48: 32, 64: 32}
 CAPACITY = max(_STEPS)
 # What a call costs beside its steps, in steps.
 _CALL = 3
-# Long prompts are read apart, in pieces of these lengths; so many tokens of them between two calls of `write`.
-_PIECES = (256, 64)
+# Long prompts are read apart, in pieces of these lengths, at most a quarter of one filled up; so many tokens of them
+# between two calls of `write`.
+_PIECES = (1024, 512, 256, 64)
+_APART = 3 * _PIECES[-1] // 4
 _READ_AT_ONCE = 1024
 # Steps that a call goes on at most once such a prompt is read: whoever waits has waited long.
 _SOON = 8
@@ -123,7 +125,7 @@ class Engine:
                 pass
         for length in _PIECES:
             states = {name: state[None] for name, state in self._model.state.items()}
-            self._model.read(token=[self._model.tokenizer.end], ids=np.zeros((1, length)), **states)
+            self._model.read(token=[self._model.tokenizer.end], ids=np.zeros((1, length)), count=[length], **states)
 
     @property
     def waiting(self) -> int:
@@ -203,14 +205,14 @@ class Engine:
         budget = _READ_AT_ONCE
         # The shortest first: one text that is very long does not keep the others waiting.
         for row, text in sorted(enumerate(self._texts), key=lambda numbered: numbered[1].waiting.size):
-            while budget > 0 and text.waiting.size >= _PIECES[-1]:
-                size = next(size for size in _PIECES if size <= text.waiting.size)
+            while budget > 0 and text.waiting.size >= _APART:
+                size = next(size for size in _PIECES if 3 * size <= 4 * text.waiting.size)
                 now, text.waiting = np.split(text.waiting, [size])
-                names = ["token", *self._model.state]
-                outputs = self._model.read(ids=now[None], **{name: self._carry[name][row : row + 1] for name in names})
-                for name in names:
-                    self._carry[name][row] = outputs[name][0]
-                self._carry["position"][row] += size
+                ids = np.pad(now, [0, size - now.size])[None]
+                carry = {name: self._carry[name][row : row + 1] for name in ("token", *self._model.state)}
+                for name, values in self._model.read(ids=ids, count=[now.size], **carry).items():
+                    self._carry[name][row] = values[0]
+                self._carry["position"][row] += now.size
                 budget -= size
 
     def _write(self) -> None:
@@ -219,9 +221,9 @@ class Engine:
         steps = _STEPS[size]
         # What is long is read apart, when its turn comes.
         waiting = np.array([text.waiting.size for text in self._texts], np.int32)
-        apart = waiting >= _PIECES[-1]
+        apart = waiting >= _APART
         end = _best_length(np.where(apart, 0, waiting + self._left[:rows]), steps)
-        long = np.array([not text.tokens and text.prompt_tokens >= _PIECES[-1] for text in self._texts]) & ~apart
+        long = np.array([not text.tokens and text.prompt_tokens >= _APART for text in self._texts]) & ~apart
         end = min([end, *(waiting[long] + _SOON).tolist()])
         given = np.zeros((size, steps), np.int32)
         given_count = np.zeros(size, np.int32)

@@ -67,6 +67,14 @@ class Signature:
         return self._function(**inputs)
 
 
+def outdated(model: Path, lacking: str) -> UsageError:
+    """What is raised for a model that an older version of the program exported."""
+    return UsageError(
+        f"--model must be a model that this version of the program exported. Received: {model}, without {lacking}. "
+        "Run the pipeline again: what is unchanged is not done again."
+    )
+
+
 def language_signatures(model: Path, *names: str) -> dict[str, Signature]:
     """Loads a SavedModel and returns signatures of a language model.
 
@@ -78,10 +86,7 @@ def language_signatures(model: Path, *names: str) -> dict[str, Signature]:
     if not missing:
         return {name: signatures[name] for name in names}
     if "generate" in signatures:
-        raise UsageError(
-            f"--model must be a model that this version of the program exported. Received: {model}, without the "
-            f"signature {missing[0]!r}. Run the pipeline again: what is unchanged is not done again."
-        )
+        raise outdated(model, f"the signature {missing[0]!r}")
     own = next((signature for signature in TASKS if signature in signatures), None)
     what = "a model without it" if own is None else f"a model of the task {TASKS[own]}, whose signature is {own!r}"
     raise UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.served.folder import Signature, language_signatures, version_folder
+from components.served.folder import Signature, language_signatures, outdated, version_folder
 from components.transform import tokenizers
 
 Arrays = dict[str, np.ndarray]
@@ -34,6 +34,8 @@ class ServedLanguageModel:
     def __init__(self, folder: Path, compiled: bool = True, signatures: Mapping[str, Signature] | None = None) -> None:
         if signatures is None:
             signatures = language_signatures(folder, "initial_state", "read", "write")
+        if "count" not in signatures["read"].inputs:
+            raise outdated(folder, "the input 'count' of the signature 'read'")
         import tensorflow as tf  # after the check of the folder: it takes seconds
 
         self.tokenizer = tokenizers.load(version_folder(folder) / "assets")

@@ -49,7 +49,10 @@ class ExampleGen(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Trainer(Stage):
-    """Writes the source and the seed."""
+    """Writes the source and the seed.
+
+    On the way it leaves a checkpoint, which is forgotten in the end.
+    """
 
     trainer: TrainerConfig
     inputs: ClassVar = {"examples": artifacts.Examples}
@@ -59,7 +62,12 @@ class Trainer(Stage):
         assert (outputs["model"] / "model.json").is_file()
         return list(REFUSALS)
 
+    def forget(self, root: Path) -> None:
+        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+
     def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
+        (root / "checkpoints").mkdir(exist_ok=True)
+        (root / "checkpoints" / "step").write_text("1")
         text = (inputs["examples"] / "documents.txt").read_text()
         (outputs["model"] / "model.json").write_text(json.dumps([text, self.trainer.seed]))
         _done(self)

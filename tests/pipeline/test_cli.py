@@ -2,6 +2,7 @@
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import types
@@ -13,6 +14,7 @@ import pytest
 from components.lab import catalogue
 from pipeline.cli import main
 from pipeline.code import SOURCE_ROOT
+from pipeline.commands import report
 from tests.pipeline import fakes
 
 pytestmark = pytest.mark.usefixtures("recipe")
@@ -276,3 +278,17 @@ def test_main_interrupt_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
     fakes.HOOKS["trainer"] = interrupt
     assert run() == 130
     assert capsys.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (sqlite3.OperationalError("database is locked"), "cannot be used (database is locked). If another process"),
+        (sqlite3.DatabaseError("file is not a database"), "is damaged (file is not a database). Move it away"),
+    ],
+)
+def test_store_that_is_locked_is_told_from_one_that_is_damaged(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(error, debug=False) == 2
+    assert said in capsys.readouterr().err

@@ -84,6 +84,24 @@ def test_collect_logs_go_with_their_executions(root: Path) -> None:
     ]
 
 
+def test_collect_logs_of_failures_go_once_the_stage_was_done(root: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("too bad")
+
+    fakes.HOOKS["trainer"] = fail
+    try:
+        assert runner.run(fakes.STAGES, fakes.config(seed=3), root).status == "failed"  # 11
+        del fakes.HOOKS["trainer"]
+        run(root, seed=3)  # 12 to 14
+        fakes.HOOKS["trainer"] = fail
+        assert runner.run(fakes.STAGES, fakes.config(seed=4), root).status == "failed"  # 15: nobody has mended that yet
+    finally:
+        fakes.HOOKS.clear()
+    assert (root / "logs" / "trainer-11.log").is_file()
+    collect(root, keep=1, delete=True)
+    assert sorted(path.name for path in (root / "logs").glob("trainer-*")) == ["trainer-12.log", "trainer-15.log"]
+
+
 def test_collect_without_delete_lists_the_same_and_removes_nothing(root: Path) -> None:
     before = sorted(root.rglob("*"))
     listed = collect(root, keep=1, delete=False)

@@ -217,6 +217,41 @@ def test_run_killed_between_rename_and_registration_runs_again(tmp_path: Path, m
     assert summary.stages[0].outputs["examples"].is_dir()
 
 
+def test_run_killed_before_it_forgot_its_checkpoint_forgets_it_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(stage: Stage, root: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes.Trainer, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert (tmp_path / "checkpoints").is_dir()
+    begun: list[bool] = []
+    train = fakes.Trainer.run
+
+    def noted(stage: fakes.Trainer, *folders: Any) -> None:
+        begun.append((tmp_path / "checkpoints").is_dir())
+        train(stage, *folders)
+
+    monkeypatch.setattr(fakes.Trainer, "run", noted)
+    assert run(tmp_path, config=fakes.config(seed=1)).status == "succeeded"
+    assert begun == [False]  # another training does not find that one's
+    assert files(tmp_path / ".tmp") == []
+
+
+def test_run_stopped_before_it_was_complete_keeps_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(fakes.HOOKS, "trainer", fail(RuntimeError("stopped")))
+        assert run(tmp_path).status == "failed"
+    assert (tmp_path / "checkpoints" / "step").is_file()
+    run(tmp_path, to_stage="example_gen")
+    assert (tmp_path / "checkpoints" / "step").is_file()
+
+
 def test_run_lost_store_keeps_the_old_folders(tmp_path: Path) -> None:
     old = run(tmp_path).stages[0].outputs["examples"]
     (tmp_path / "metadata.sqlite").unlink()

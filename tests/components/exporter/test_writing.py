@@ -151,7 +151,7 @@ def test_read_in_pieces_equals_the_network_on_the_prompt(client, full):
     carry = {"token": [full.tokenizer.end] * 2, **client.call(full, "initial_state", batch_size=2)}
 
     for piece in np.split(ids, [1, 5], axis=1):
-        carry = client.call(full, "read", ids=piece, **carry)
+        carry = client.call(full, "read", ids=piece, count=[piece.shape[1]] * 2, **carry)
 
     assert carry["token"].tolist() == ids[:, -1].tolist()
     for row in range(2):

@@ -1,6 +1,7 @@
 """Versions on a file system of Beam: one in memory without folders, as object stores are, and Beam's local one."""
 
 import io
+import json
 from typing import ClassVar
 
 import pytest
@@ -157,3 +158,28 @@ def test_pusher_with_a_url_pushes_there_and_knows_it_again(model, tmp_path):
     assert stage.versions(root).numbers() == [1]
     del Store.OBJECTS["pushtest://box/models/tiny/1/saved_model.pb"]
     assert not stage.reusable({"pushed_model": output}, root)
+
+
+@pytest.mark.parametrize(
+    ("change", "numbers"),
+    [
+        (lambda objects, version: None, [1]),
+        (lambda objects, version: objects.update({f"{version}/saved_model.pb": b"another"}), [1, 2]),
+        (lambda objects, version: objects.update({f"{version}/extra": b"x"}), [1, 2]),
+        (lambda objects, version: objects.pop(f"{version}/fingerprint.pb"), [1, 2]),
+    ],
+    ids=["whole", "another byte", "another file", "a file less"],
+)
+def test_pusher_killed_before_it_recorded_a_push_to_a_url_pushes_again_only_what_is_not_there(
+    model, tmp_path, change, numbers
+):
+    stage = Pusher(PipelineConfig(name="tiny"), PusherConfig(destination="pushtest://box/models/"))
+    RemoteVersions("pushtest://box/models/tiny").push(model)
+    change(Store.OBJECTS, "pushtest://box/models/tiny/1")
+    output = tmp_path / "root" / "pusher" / "1" / "pushed_model"
+    output.mkdir(parents=True)
+
+    stage.push(model, output, tmp_path / "root")
+
+    assert stage.versions(tmp_path / "root").numbers() == numbers
+    assert json.loads((output / "pushed.json").read_text("utf-8"))["version"] == numbers[-1]

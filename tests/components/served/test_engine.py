@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from components.served.engine import CAPACITY, Engine
+from components.served.engine import CAPACITY, Engine, _best_length
 from components.served.folder import load_signatures
 from components.served.language import ServedLanguageModel
 from components.served.request import TextRequest
@@ -86,6 +86,50 @@ def test_text_alone_equals_a_numpy_loop(full, engine, request_):
     finish(engine)
 
     assert written(text) == expected(full, request_)
+
+
+@pytest.mark.parametrize(
+    ("length", "pieces"),
+    [
+        (47, []),  # by `write`
+        (48, [(64, 48)]),
+        (70, [(64, 64)]),
+        (383, [(256, 256), (64, 64), (64, 63)]),
+        (384, [(512, 384)]),
+        (1000, [(1024, 1000)]),
+        (1500, [(1024, 1024), (512, 476)]),
+    ],
+)
+def test_long_prompt_is_read_in_few_pieces_little_filled_up(full, engine, monkeypatch, length, pieces):
+    seen = []
+    read = engine._model.read
+
+    def noted(**inputs):
+        seen.append((inputs["ids"].shape[1], *inputs["count"]))
+        return read(**inputs)
+
+    monkeypatch.setattr(engine._model, "read", noted)
+    engine.add(TextRequest(letters(length), 1))
+    finish(engine)
+
+    assert seen == pieces
+
+
+@pytest.mark.parametrize(
+    ("remaining", "steps"),
+    [
+        ([32, 32, 32], 32),
+        ([5], 5),  # nobody is left behind it
+        ([5, 32], 5),
+        ([1] * 40 + [32] * 2, 1),  # forty would wait for two, and others for their places
+        ([2] * 10 + [32] * 10, 32),
+        ([0, 7], 7),
+    ],
+)
+def test_call_takes_as_many_steps_as_write_most_tokens_a_time(remaining, steps):
+    assert _best_length(np.array(remaining, np.int32), 32) == steps
+    taken = [np.minimum(remaining, count).sum() / (count + 3) for count in range(1, 33)]  # 3: a call's own cost
+    assert taken[steps - 1] == max(taken)
 
 
 def test_more_texts_than_the_capacity_wait_and_are_written(full, engine):

@@ -146,6 +146,7 @@ def messages(draw):
         "read": {
             "token": (tf.int32, [2]),
             "ids": (tf.int32, [2, 3]),
+            "count": (tf.int32, [2]),
             "state_0": (tf.float32, [2, 7]),
             "state_1": (tf.float32, [2, 7]),
         },

@@ -179,6 +179,8 @@ def test_few_bytes_that_ask_for_many_places_are_refused(stubs, signature):
         dimension.size = size  # one value, repeated
     for layer in range(2):
         request.inputs[f"state_{layer}"].CopyFrom(tf.make_tensor_proto(np.zeros([4, 7], np.float32)))
+    if signature == "read":
+        request.inputs["count"].CopyFrom(tf.make_tensor_proto([1] * 4, tf.int32))
     assert request.ByteSize() < 600
 
     code, said = refused(stubs.predict, request)
@@ -195,7 +197,8 @@ def test_ids_that_no_token_has_are_refused(stubs, name, wrong):
     inputs[name] = np.full_like(inputs[name], wrong)
     states = {f"state_{layer}": (np.zeros([1, 7]), tf.float32) for layer in range(2)}
     for signature in ("next_log_probs", "read"):
-        request = predict_request(signature, **{key: (value, tf.int32) for key, value in inputs.items()}, **states)
+        given = inputs | ({"count": [2]} if signature == "read" else {})
+        request = predict_request(signature, **{key: (value, tf.int32) for key, value in given.items()}, **states)
 
         code, said = refused(stubs.predict, request)
 

@@ -202,7 +202,7 @@ def test_every_signature_of_rows_can_be_asked_in_row_format(server):
         ({"instances": [{"b64": "gA=="}], "signature_name": "inspect"}, "text must be UTF-8"),
         (
             {
-                "inputs": {"token": [9], "ids": [[1]], "state_0": [[0] * 7], "state_1": [[0] * 7]},
+                "inputs": {"token": [9], "ids": [[1]], "count": [1], "state_0": [[0] * 7], "state_1": [[0] * 7]},
                 "signature_name": "read",
             },
             "ids of tokens, 0 … 4",
