@@ -12,7 +12,6 @@ SMALL = [
     "--set", "infra_validator.servers=false",
     "--set", "transform.window_length=6", "--set", "transform.lanes=1", "--set", "model.units=8",
     "--set", "model.layers=1", "--set", "trainer.epochs=2", "--set", "evaluator.thresholds.bits_per_char.upper=100",
-    "--set", "infra_validator.servers=false",
 ]  # fmt: skip
 
 
