@@ -74,6 +74,7 @@ def of_run(summary: RunSummary, store: MetadataStore) -> dict[str, Any]:
         "headline": _headline(metrics),
         "tables": _text(summary, "evaluation", "report.txt"),
         "against": _text(summary, "blessing", "comparison.txt"),
+        "served": json.loads(_text(summary, "infra_blessing", "measured.json") or "{}"),
         "samples": _samples(summary),
         "lineage": _lineage(summary, executions),
         "config": [(key, _shown(flat(config), key)) for key in sorted(flat(config))],

@@ -21,7 +21,7 @@ from selenium import webdriver
 
 from tests.components.report.test_report import FROM_ELSEWHERE, Checker
 from tests.end_to_end.browser import requests, start
-from tests.end_to_end.command_line import command, run_json
+from tests.end_to_end.command_line import command, output, run_json
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 in_a_browser = pytest.mark.skipif(
@@ -79,6 +79,10 @@ def test_report_of_a_run_tells_everything(runs: dict[str, dict[str, Any]], pages
     assert "What the measures say Layer 1: influence on the loss" in text
     assert f"nats {metrics['nats']:#.4g}" in text
     assert f"{metrics['baselines']['unigram']['bits_per_char']:#.4g}" in text
+    measured = json.loads(
+        (output(runs["succeeded"], "infra_validator", "infra_blessing") / "measured.json").read_text()
+    )
+    assert f"took {measured['latency_ms']:.1f} ms, and the process had {measured['memory_mb']:.0f} MB" in text
     for temperature in (0.5, 0.8, 1.0):
         assert f"temperature {temperature}" in text
     assert f"{len(TEXT)} of {len(TEXT)} characters copied at a stretch {TEXT}" in text  # it has learnt it by heart
