@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,11 +92,12 @@ def test_second_run_with_nothing_changed_runs_no_stage(hello: tuple[Path, dict[s
     assert summary["pushed_model"] == hello[1]["pushed_model"]
 
 
-def test_changed_threshold_reruns_evaluation_only_and_refuses(tmp_path: Path) -> None:
-    source = ["--set", "example_gen.source=inline:abcabcabc", "--set", "example_gen.splits=same"]
-    run_json("--root", tmp_path, *source, *SMALL)
+def test_changed_threshold_reruns_evaluation_only_and_refuses(
+    hello: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root = shutil.copytree(hello[0], tmp_path / "root")  # a root can be copied
     strict = ["--set", "evaluator.thresholds.bits_per_char.upper=0.000001"]
-    summary = run_json("--root", tmp_path, *source, *SMALL, *strict, code=3)
+    summary = run_json("--config", "hello", "--root", root, *strict, code=3)
     assert statuses(summary) == {
         "example_gen": "cached",
         "statistics_gen": "cached",
@@ -110,9 +112,10 @@ def test_changed_threshold_reruns_evaluation_only_and_refuses(tmp_path: Path) ->
     }
     assert summary["pushed_model"] is None
     assert "bits_per_char" in summary["reasons"][0]
-    assert [path.name for path in (tmp_path / "serving" / "quickstart").iterdir()] == ["1"]
+    assert [path.name for path in (root / "serving" / "hello").iterdir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_changed_trainer_setting_or_corpus_byte_reruns_what_depends_on_it(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text("one fish two fish", encoding="utf-8")
     arguments = ["--root", tmp_path / "root", "--set", f"example_gen.source=text:{tmp_path}/*.txt", *SMALL]
@@ -213,19 +216,22 @@ def test_run_forced_trainer_begins_anew(tmp_path: Path) -> None:
     endless = [*arguments, "--set", "trainer.epochs=1000000", "--set", "trainer.save_every_steps=1"]
     Running(tmp_path, *endless).end_with(signal.SIGKILL, after_step=3)
 
-    summary = run_json("--root", tmp_path, *arguments, "--set", "model.units=7", "--force", "trainer")
+    anew = ["--set", "model.units=7", "--force", "trainer", "--to", "trainer"]
+    summary = run_json("--root", tmp_path, *arguments, *anew)
 
     trainer = next(stage for stage in summary["stages"] if stage["name"] == "trainer")
     assert (trainer["status"], trainer["resumed_from_step"]) == ("ran", None)
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_run_of_whole_documents_trains_and_pushes(tmp_path: Path) -> None:
+def test_run_of_whole_documents_trains_and_evaluates(tmp_path: Path) -> None:
     corpus = tmp_path / "lines.txt"
     corpus.write_text("one\ntwo\nthree\nfour\n" * 12, encoding="utf-8")
     arguments = ["--set", f"example_gen.source=text:{corpus}", "--set", "example_gen.document=line", *SMALL]
 
-    summary = run_json("--root", tmp_path / "root", *arguments, "--set", "transform.records=examples")
+    summary = run_json(
+        "--root", tmp_path / "root", *arguments, "--set", "transform.records=examples", "--to", "evaluator"
+    )
 
     assert summary["status"] == "succeeded"
     tokens = summary["metrics"]["eval"]["tokens"] + summary["metrics"]["test"]["tokens"]

@@ -126,10 +126,10 @@ def server() -> Iterator[Child]:
         yield child
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("changed setting", "repair")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("first run", "changed setting", "repair")]
 
 
-@pytest.fixture(scope="module", params=["first run", "collect", *SLOW])
+@pytest.fixture(scope="module", params=["collect", *SLOW])
 def crashes(request: pytest.FixtureRequest, server: Child, tmp_path_factory: pytest.TempPathFactory) -> list[Crash]:
     """Kills a process at every point: in a new root; in one with other runs; in the repair after a kill; in gc."""
     folder = tmp_path_factory.mktemp("crashes")

@@ -342,6 +342,7 @@ def end_of(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
     return process.wait(timeout=300), process.stderr.read()
 
 
+@pytest.mark.slow
 def test_sample_whose_reader_leaves_ends_quietly(model: Path) -> None:
     with started("sample", "--model", model, *ENDLESS) as process:
         read_beyond_the_prompt(process)

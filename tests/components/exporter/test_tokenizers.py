@@ -19,7 +19,14 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="session", params=exported.OF_EACH_KIND)
+# Each is exported first, which takes ten seconds.
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(kind, marks=() if kind in ("char, NFKC, lower case", "bpe") else pytest.mark.slow)
+        for kind in exported.OF_EACH_KIND
+    ],
+)
 def model(request, tmp_path_factory):
     return exported.of_kind(tmp_path_factory.getbasetemp(), request.param)
 

@@ -64,6 +64,7 @@ def test_infra_validator_working_model_is_blessed_with_a_sample(model, tmp_path)
     assert set(sample) <= set(model.tokenizer.characters)
 
 
+@pytest.mark.slow
 def test_infra_validator_weights_that_are_nan_are_refused_with_reasons(tf, model, tmp_path):
     broken = tf.saved_model.load(str(model.saved_model))
     for variable in broken.signatures["score"].variables:
@@ -112,6 +113,7 @@ def test_infra_validator_weights_that_are_not_the_keras_models_are_refused(tf, m
     assert "Signature 'inspect': log_probs must be the numbers of the Keras model within 0.0001" in reason
 
 
+@pytest.mark.slow
 def test_infra_validator_over_budget_is_refused_with_the_figures(model, tmp_path):
     verdict, reasons, _ = validate(model.saved_model, tmp_path / "blessing", model, latency_ms=1e-6, memory_mb=1.0)
 

@@ -251,7 +251,10 @@ def test_warm_up_leaves_nothing_behind(full, engine):
 # ---- The other tokenizers -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["char, NFKC, lower case", "byte", "word", "bpe"])
+@pytest.mark.parametrize(
+    "kind",
+    ["bpe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("char, NFKC, lower case", "byte", "word"))],
+)
 def test_text_of_any_tokenizer_is_that_of_generate_and_goes_on(kind, tmp_path_factory):
     import tensorflow as tf
 

@@ -163,6 +163,7 @@ def test_text_that_is_not_read_is_no_baseline(tmp_path):
     assert set(evaluate_examples(model, *read).metrics["test"]["baselines"]) == {"most frequent", "copy"}
 
 
+@pytest.mark.slow
 def test_value_far_from_zero_is_learnt_and_predicted_in_its_own_units(tmp_path):
     def far(random):
         row = example_data.marked_sum(random)
