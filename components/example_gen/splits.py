@@ -98,16 +98,34 @@ def by_hash(characters: np.ndarray, hashes: np.ndarray, shares: Mapping[str, flo
     return {name: parts[name] for name in shares}
 
 
-def by_position(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
+def by_position(characters: np.ndarray, shares: Mapping[str, float], can_cut: bool = True) -> dict[str, Part]:
     """Divides a corpus into contiguous pieces: the first to the first split, and so on.
 
-    A border lies between two documents, next to where the share ends. With fewer documents than splits, their text is
-    cut at the shares' borders. Arguments and result as in `by_hash`.
+    A border lies between two documents, next to where the share ends. With fewer documents than splits, or if a split
+    would get less than half or more than one and a half times its share so, their text is cut at the shares' borders.
+
+    Args:
+        characters, shares: As in `by_hash`.
+        can_cut: Whether enough documents may be cut: text may, what has labels may not.
+
+    Returns:
+        As `by_hash`.
     """
     shares = {name: share for name, share in shares.items() if share > 0}
-    documents = len(characters)
-    if documents < len(shares):
+    if len(characters) < len(shares):
         return _cut(characters, shares)
+    whole = _whole_pieces(characters, shares)
+    total = int(characters.sum())
+    if not can_cut or all(
+        0.5 <= part.characters(characters) / (shares[name] * total) <= 1.5 for name, part in whole.items()
+    ):
+        return whole
+    cut = _cut(characters, shares)
+    return cut if all(part.characters(characters) for part in cut.values()) else whole
+
+
+def _whole_pieces(characters: np.ndarray, shares: Mapping[str, float]) -> dict[str, Part]:
+    documents = len(characters)
     ends = np.concatenate([[0], np.cumsum(characters)])
     parts, start = {}, 0
     for left, border in enumerate(_borders(int(ends[-1]), shares), 1 - len(shares)):

@@ -163,7 +163,7 @@ class ExampleGen(Stage):
         """Which of the documents that are left go where."""
         kept = slice(None) if left.all() else left  # a slice copies nothing
         # Without text, a document counts as one.
-        has_text = "text" in corpus.job.features
+        has_text, is_text = "text" in corpus.job.features, set(corpus.job.features) == {"text"}
         sizes = corpus.characters[kept] if has_text else np.ones(int(left.sum()), np.int64)
         shares, total = self.example_gen.splits, int(sizes.sum())
         parts: dict[str, Part] = {}
@@ -174,13 +174,13 @@ class ExampleGen(Stage):
         elif self.example_gen.split_by == "hash" and total:
             parts = by_hash(sizes, corpus.hashes[kept], shares.model_dump())
         elif total:
-            parts = by_position(sizes, shares.model_dump())
+            parts = by_position(sizes, shares.model_dump(), can_cut=is_text)
         what = "character" if has_text else "document"
         for name, part in parts.items():
             if not part.characters(sizes):
                 raise _too_short(total, name, what)
             # Text alone can be cut, with what else is known of it on both sides.
-            if part.stop is not None and set(corpus.job.features) != {"text"}:
+            if part.stop is not None and not is_text:
                 raise _too_short(len(sizes), name, "document")
         if not parts:
             raise _too_short(total, "train", what)

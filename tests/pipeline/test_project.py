@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from components.example_gen.stage import ExampleGen
 from pipeline import cli, project
 from pipeline.config_file import load_config
 from pipeline.errors import UsageError
@@ -30,6 +31,17 @@ def test_project_of_a_folder_is_a_configuration_of_its_size(tmp_path: Path) -> N
     transform = config.transform
     assert 27_000 // (transform.lanes * transform.window_length) >= 40
     assert config.model.units * config.model.layers <= 128
+
+
+@pytest.mark.parametrize("sizes", [[20_000] * 3, [120, 200, 30_000], [2_000] * 39], ids=["even", "uneven", "many"])
+def test_project_s_training_text_is_what_its_lanes_were_reckoned_with(tmp_path: Path, sizes: list[int]) -> None:
+    for number, size in enumerate(sizes):
+        write(tmp_path / "texts" / str(number), 1, size)
+    config = load_config(project.start(tmp_path / "p", str(tmp_path / "texts"))[0])
+    (tmp_path / "examples").mkdir()
+    ExampleGen.from_config(config).run({}, {"examples": tmp_path / "examples"}, tmp_path)
+    train = (tmp_path / "examples" / "Split-train" / "documents.txt").read_text("utf-8")
+    assert len(train) == pytest.approx(0.9 * sum(sizes), rel=0.05)
 
 
 @pytest.mark.parametrize(("characters", "units", "layers"), [(3_000, 64, 1), (600_000, 128, 2), (3_200_000, 256, 2)])

@@ -189,13 +189,37 @@ def test_by_hash_another_process_gives_the_same() -> None:
 @settings(max_examples=200, deadline=None)
 def test_by_position_pieces_are_contiguous_and_whole(corpus: tuple[np.ndarray, dict[str, float]]) -> None:
     lengths, shares = corpus
-    parts = taken(by_position(lengths, shares), lengths)
-    assert [character for part in parts.values() for character in part] == all_characters(lengths)
-    assert all(parts.values()) or len(lengths) < len(shares)
+    for can_cut in (False, True):
+        divided = by_position(lengths, shares, can_cut)
+        parts = taken(divided, lengths)
+        assert [character for part in parts.values() for character in part] == all_characters(lengths)
+        assert all(parts.values()) or len(lengths) < len(shares)
+        if not can_cut and len(lengths) >= len(shares):
+            assert all(part.stop is None for part in divided.values())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        ([100] * 40, [3600, 200, 200]),  # two documents each
+        ([100] * 20, [1800, 100, 100]),
+        ([200] * 3, [540, 30, 30]),  # cut: whole ones would be a third each
+        ([120, 200, 300_000], [270_288, 15_016, 15_016]),
+        ([1, 1, 1000, 1], [903, 50, 50]),
+        ([1, 1, 1], [1, 1, 1]),  # no share has a character of its own
+    ],
+)
+def test_by_position_texts_are_cut_where_whole_ones_are_far_from_the_shares(
+    lengths: list[int], sizes: list[int]
+) -> None:
+    parts = by_position(np.array(lengths), SHARES)
+    found = [part.characters(np.array(lengths)) for part in parts.values()]
+    assert found == sizes
+    assert sum(found) == sum(lengths)
 
 
 def test_by_position_borders_lie_where_documents_meet() -> None:
-    parts = by_position(np.array([40, 45, 10, 5]), {"train": 0.5, "eval": 0.4, "test": 0.1})
+    parts = by_position(np.array([40, 45, 10, 5]), {"train": 0.5, "eval": 0.4, "test": 0.1}, can_cut=True)
     assert [part.chosen.tolist() for part in parts.values()] == [
         [True, False, False, False],  # 40 is nearer to 50 than 85
         [False, True, True, False],  # 85 and 95 are as near to 90
