@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import EXECUTION
+from pipeline.files import executions
 
 RECORD = "pushed.json"
 
@@ -20,7 +21,7 @@ class Push:
         destination: The version's folder: relative to the root where it lies in there, absolute, or a URL.
         version: Its number.
         digest: Of its bytes, as `digest_folder` has it.
-        model: Which trained model it is: digest of the Trainer's output, or `digest` where that is not known.
+        model: Which trained model it is: hash of its architecture and weights, or `digest` where they are not known.
         withdrawn: The `model` that this push is the roll-back of; null if it is none.
     """
 
@@ -44,17 +45,31 @@ class Push:
             return None
 
 
-def model_identity(digest: str, root: Path) -> str:
-    """Which trained model an export is of, whatever else went into it (the card, the Exporter's code).
+def exported_from(digest: str, root: Path) -> str | None:
+    """Digest of the Trainer's output that an export is of; None of an export from elsewhere.
 
     Args:
         digest: Of the export.
-        root: In which it was exported; `digest` stands for the model of an export from elsewhere.
+        root: Of the pipeline.
     """
-    for file in root.glob(f"exporter/*/{EXECUTION}"):
-        record = json.loads(file.read_text("utf-8"))
-        if record["outputs"].get("exported_model") == digest:
-            return record["inputs"].get("model") or digest
+    made = (record for _, record in executions(root, "exporter") if record["outputs"].get("exported_model") == digest)
+    return next((record["inputs"].get("model") for record in made), None)
+
+
+def model_identity(digest: str, root: Path) -> str:
+    """Which trained model a Trainer's output is, whatever lies beside its weights (clock times of the training).
+
+    Args:
+        digest: Of the Trainer's output.
+        root: Of the pipeline; `digest` stands for a model whose folder is gone.
+    """
+    for folder, record in executions(root, "trainer"):
+        files = sorted((folder / "model").glob("model.*"))  # architecture and weights
+        if record["outputs"].get("model") == digest and files:
+            total = hashlib.sha256()
+            for file in files:
+                total.update(file.read_bytes())
+            return total.hexdigest()
     return digest
 
 

@@ -5,14 +5,11 @@ As TFX's Resolver with the LatestBlessedModelStrategy, but read from what execut
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from components.push_history import withdrawn_models
-from pipeline.files import EXECUTION, digest_folder
+from components.push_history import model_identity, withdrawn_models
+from pipeline.files import digest_folder, executions
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,9 @@ def latest_blessed_model(root: Path, but: str | None = None) -> BlessedModel | N
         but: Digest of a model that is not meant: one that is judged is not held against itself.
     """
     withdrawn = withdrawn_models(root)
-    for folder, record in _executions(root, "evaluator"):
+    for folder, record in executions(root, "evaluator"):
         blessing, digest = folder / "blessing", record["inputs"].get("model")
-        if digest in (None, but) or digest in withdrawn:
+        if digest in (None, but) or (withdrawn and model_identity(digest, root) in withdrawn):
             continue
         if not (blessing / "BLESSED").is_file() or (blessing / "NOT_BLESSED").exists():
             continue
@@ -57,15 +54,8 @@ def latest_blessed_model(root: Path, but: str | None = None) -> BlessedModel | N
     return None
 
 
-def _executions(root: Path, stage: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The executions of a stage and what they recorded, newest first."""
-    folders = [path for path in (root / stage).glob("*") if path.name.isdecimal() and (path / EXECUTION).is_file()]
-    for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
-        yield folder, json.loads((folder / EXECUTION).read_text("utf-8"))
-
-
 def _artifact(root: Path, stage: str, key: str, digest: str | None) -> Path | None:
-    for folder, record in _executions(root, stage):
+    for folder, record in executions(root, stage):
         if record["outputs"].get(key) == digest and (folder / key).is_dir() and digest_folder(folder / key) == digest:
             return folder / key
     return None

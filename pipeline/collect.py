@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.push_history import pushes
@@ -36,7 +37,7 @@ def collect(root: Path, keep: int, delete: bool) -> list[Garbage]:
 
     Args:
         root: Root folder.
-        keep: Of each stage, so many of the newest executions are kept, and whatever they were made from.
+        keep: Of each stage, so many executions are kept, those that runs used last, and whatever they were made from.
         delete: Removes it; nobody else may use the root then.
 
     Raises:
@@ -47,7 +48,7 @@ def collect(root: Path, keep: int, delete: bool) -> list[Garbage]:
             f"gc: --root must be the root folder of a pipeline. Received: {str(root)!r}, without {FILE_NAME}."
         )
     with MetadataStore(root, read_only=not delete, alone=delete) as store:
-        garbage = _find(store.root, store.executions(), keep)
+        garbage = _find(store.root, store.executions(), store.runs_of(), keep)
         for number, found in enumerate(garbage if delete else ()):
             # Renamed first: half a folder must not look like an output. The next run removes what is left here.
             aside = store.root / TEMPORARY / f"garbage-{os.getpid()}-{number}"
@@ -56,10 +57,11 @@ def collect(root: Path, keep: int, delete: bool) -> list[Garbage]:
     return garbage
 
 
-def _find(root: Path, executions: list[Execution], keep: int) -> list[Garbage]:
+def _find(root: Path, executions: list[Execution], runs_of: Mapping[int, Sequence[int]], keep: int) -> list[Garbage]:
     makers = {artifact.path: one for one in executions for artifact in one.outputs.values()}
     newest: dict[str, list[Execution]] = {}
-    for one in reversed(executions):
+    # The newest are those that a run used last, be it that it found them done.
+    for one in sorted(executions, key=lambda one: (max(runs_of.get(one.id, (0,))), one.id), reverse=True):
         if all(artifact.path.is_dir() for artifact in one.outputs.values()):
             newest.setdefault(one.stage, []).append(one)
     waiting = [one for found in newest.values() for one in found[:keep]]

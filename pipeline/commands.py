@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.completion import completed
 from pipeline.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from pipeline.session import Listener
+    from pipeline.summary import RunSummary
 
 RECIPES = Path(__file__).resolve().parents[1] / "configs"
 DONE, STAGE_FAILED, BAD_USAGE, NOT_BLESSED = 0, 1, 2, 3
@@ -34,6 +40,18 @@ def report(error: Exception, debug: bool) -> int:
     text = str(error) if sentence else f"{type(error).__name__}: {error}".removesuffix(": ")
     sys.stderr.write(f"error: {text}\n")
     return BAD_USAGE if isinstance(error, UsageError) else STAGE_FAILED
+
+
+def reported(start: Callable[..., RunSummary], debug: bool, on_event: Listener) -> RunSummary:
+    """Runs, and writes the report of the run. What goes wrong with that is told, and changes nothing of the run."""
+    summary = start(on_event=on_event)
+    try:
+        from components.report.report import write_report
+
+        return dataclasses.replace(summary, report=write_report(summary))
+    except Exception as error:
+        report(RuntimeError(f"Report: it could not be written ({type(error).__name__}: {error})."), debug)
+        return summary
 
 
 def folder(text: str) -> Path:

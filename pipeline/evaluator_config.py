@@ -39,6 +39,17 @@ TASK_SLICES: Mapping[str, Sequence[str]] = {
 }
 # What a predicted character is; of a longer token, its first character that is no whitespace.
 CHARACTER_CLASSES = ("letters", "digits", "punctuation", "whitespace", "other", "unknown", "end")
+_STEPS = (1, 2, 5)  # from bucket to bucket of lengths
+
+
+def length_bucket(length: int) -> str:
+    """Name of the bucket of a length: 0-9, 10-19, 20-49, 50-99, 100-199, …; the same for every split."""
+    low, high = 0, 10
+    while length >= high:
+        low = high
+        digit, power = int(str(low)[0]), 10 ** (len(str(low)) - 1)
+        high = power * (10 if digit == 5 else _STEPS[_STEPS.index(digit) + 1])
+    return f"{low}-{high - 1}"
 
 
 def metrics_of(task: str) -> Sequence[str]:
@@ -73,6 +84,12 @@ class LimitConfig(Section):
     upper: float | None = None
     lower: float | None = None
     change: ChangeConfig = ChangeConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_met(self) -> LimitConfig:
+        if self.upper is not None and self.lower is not None and self.upper < self.lower:
+            raise ValueError(f"upper must be at least lower, {self.lower:g}; received {self.upper:g}")
+        return self
 
 
 class BoundConfig(LimitConfig):
@@ -144,7 +161,8 @@ class ThresholdsConfig(Section):
                         f"evaluator.thresholds.{name}.slices: characters are {', '.join(CHARACTER_CLASSES)}; received "
                         f"{key!r}"
                     )
-                if dimension == "length" and equals and not re.fullmatch(r"\d+-\d+", value):
+                first = re.match(r"\d{1,18}", value)
+                if dimension == "length" and equals and (first is None or value != length_bucket(int(first[0]))):
                     raise ValueError(
                         f"evaluator.thresholds.{name}.slices: lengths are 0-9, 10-19, 20-49, 50-99, 100-199, …; "
                         f"received {key!r}"

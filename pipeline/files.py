@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,29 @@ EXECUTION = "execution.json"
 
 def read_execution(artifact: Path) -> dict[str, Any] | None:
     """What the execution that wrote an artifact recorded of itself; None of a folder that no execution wrote."""
-    file = artifact.parent / EXECUTION
-    record = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    record = _recorded(artifact.parent) if (artifact.parent / EXECUTION).is_file() else {}
     return record if artifact.name in record.get("outputs", ()) else None
+
+
+def executions(root: Path, stage: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folders of a stage's executions and what each recorded of itself, newest first."""
+    folders = [path for path in (root / stage).glob("*") if path.name.isdecimal() and (path / EXECUTION).is_file()]
+    for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
+        yield folder, _recorded(folder)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    file = folder / EXECUTION
+    try:
+        record = json.loads(file.read_text("utf-8"))
+        if not isinstance(record, dict) or not all(isinstance(record.get(key), dict) for key in ("inputs", "outputs")):
+            raise ValueError("it is not what an execution records")
+    except ValueError as error:
+        raise RuntimeError(
+            f"{file} must say what the execution read and wrote. Received: a damaged file ({error}). Restore it, or "
+            f"remove {folder}: what needs it is made again."
+        ) from error
+    return record
 
 
 def digest_folder(path: Path) -> str:

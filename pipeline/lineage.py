@@ -34,11 +34,12 @@ class Lineage:
     runs: Mapping[int, Sequence[int]]
 
 
-def trace(path: Path) -> Lineage | None:
+def trace(path: Path, root: Path | None = None) -> Lineage | None:
     """Traces an artifact.
 
     Args:
         path: Its folder, a file in it, the folder of its execution (the first output then), or a pushed version.
+        root: Of the pipeline; None if the artifact lies in it.
 
     Returns:
         None if no execution of the root made what lies there.
@@ -46,10 +47,11 @@ def trace(path: Path) -> Lineage | None:
     Raises:
         UsageError: It lies in no root.
     """
-    root = root_of(path)
+    root = root_of(path if root is None else root)
     with MetadataStore(root, read_only=True) as store:
         executions, runs = store.executions(), store.runs_of()
     folder = path.resolve()
+    folder = folder.parent if folder.is_file() else folder
     made = {artifact.path: (maker, artifact) for maker in executions for artifact in maker.outputs.values()}
     places = [_pushed(root, folder, made), folder, *folder.parents]
     found = next((made[place] for place in places if place in made), None)
@@ -68,11 +70,15 @@ def made_before(makers: Iterable[Execution], executions: Iterable[Execution]) ->
         makers: Where to begin.
         executions: All of the root.
     """
-    of = {artifact.path: one for one in executions for artifact in one.outputs.values()}
+    outputs = [(artifact, one) for one in executions for artifact in one.outputs.values()]
+    of = {artifact.path: one for artifact, one in outputs}
+    # A served version that stands for an export that is gone, and whatever else has its bytes.
+    with_bytes = {artifact.digest: one for artifact, one in outputs}
     found: dict[int, Execution] = {}
     waiting = [read for maker in makers for read in maker.inputs.values()]
     while waiting:
-        maker = of.get(waiting.pop().path)
+        read = waiting.pop()
+        maker = of.get(read.path) or with_bytes.get(read.digest)
         if maker is not None and maker.id not in found:  # None: a folder from outside
             found[maker.id] = maker
             waiting += maker.inputs.values()
@@ -90,7 +96,8 @@ def root_of(path: Path) -> Path:
         if (place / FILE_NAME).is_file():
             return place
     raise UsageError(
-        f"Lineage: PATH must lie in the root folder of a pipeline, which holds {FILE_NAME}. Received: {str(path)!r}."
+        f"Lineage: PATH must lie in the root folder of a pipeline, which holds {FILE_NAME}. Received: {str(path)!r}. "
+        "Of a version that was pushed elsewhere, name the root with --root."
     )
 
 

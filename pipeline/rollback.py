@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands import AddCommand, folder
+from pipeline.commands import AddCommand, folder, reported
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
         inputs={"exported_model": source},
         config_path=f"rollback to version {target.version}",
     )
+    start = functools.partial(reported, start, arguments.debug)
     summary = console.show_run(start, f"{config.pipeline.name}: back to version {target.version}", arguments.json)
     if summary.exception is not None:
         raise summary.exception
@@ -57,7 +58,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _root_and_config(arguments: argparse.Namespace) -> tuple[Path, Config]:
-    """The root folder, and the configuration of its last run, whose destination is meant."""
+    """The root folder, and the configuration of its last run, with the name and destination that are meant."""
     from pipeline.config_file import validate
     from pipeline.metadata import FILE_NAME, MetadataStore
 
@@ -71,6 +72,8 @@ def _root_and_config(arguments: argparse.Namespace) -> tuple[Path, Config]:
         values = store.newest_config()
     if values is None:
         raise UsageError(f"rollback: a root must have had a run. Received: {str(root)!r}. Run the pipeline first.")
+    if arguments.model is not None:
+        values["pipeline"]["name"], values["pusher"]["destination"] = arguments.model.resolve().name, None
     return root, validate(values)
 
 

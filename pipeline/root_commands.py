@@ -35,8 +35,10 @@ def add(command: AddCommand) -> None:
         "Tell what made an artifact, back to the corpus, and what it was used in.",
         "lineage runs/hello/serving/hello/1",
         "lineage runs/hello/trainer/6/model --mermaid",
+        "lineage /srv/models/hello/1 --root runs/hello",
     )
     lineage.add_argument("path", type=folder, metavar="PATH", help="an artifact, an execution or a pushed version")
+    lineage.add_argument("--root", type=folder, metavar="DIR", help="the root, of a version that was pushed elsewhere")
     form = lineage.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print one JSON object")
     form.add_argument("--mermaid", dest="form", action="store_const", const="mermaid", help="print a graph for Mermaid")
@@ -68,7 +70,7 @@ def _lineage(arguments: argparse.Namespace) -> int:
     from pipeline import console, lineage_text
     from pipeline.lineage import trace
 
-    traced = trace(arguments.path)
+    traced = trace(arguments.path, arguments.root)
     if traced is None:
         raise UsageError(
             "lineage: PATH must be an artifact, <root>/<stage>/<number>/<key>, an execution or a pushed version. "

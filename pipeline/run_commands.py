@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.commands import DONE, NOT_BLESSED, AddCommand, add_config, check_backend, folder, recipe, report
+from pipeline.commands import DONE, NOT_BLESSED, AddCommand, add_config, check_backend, folder, recipe, report, reported
 from pipeline.completion import completed
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipeline.session import Listener
-    from pipeline.summary import RunSummary
 
 
 def add(command: AddCommand) -> None:
@@ -118,25 +111,13 @@ def _run(arguments: argparse.Namespace) -> int:
         start = functools.partial(
             runner.run, *what, from_stage=arguments.from_stage, to_stage=arguments.to_stage, force=arguments.force
         )
-    start = functools.partial(_reported, functools.partial(start, config_path=str(config_path)), arguments.debug)
+    start = functools.partial(reported, functools.partial(start, config_path=str(config_path)), arguments.debug)
     summary = console.show_run(start, f"{config.pipeline.name}: {config_path} → {root}", arguments.json)
     if summary.exception is not None:
         return report(summary.exception, arguments.debug)
     if arguments.one_stage and arguments.output and summary.stages[0].outputs:
         return DONE  # who is handed the outputs reads the refusal in them, as Pusher does
     return NOT_BLESSED if summary.status == "not_blessed" else DONE
-
-
-def _reported(start: Callable[..., RunSummary], debug: bool, on_event: Listener) -> RunSummary:
-    """Runs, and writes the report of the run. What goes wrong with that is told, and changes nothing of the run."""
-    summary = start(on_event=on_event)
-    try:
-        from components.report.report import write_report
-
-        return dataclasses.replace(summary, report=write_report(summary))
-    except Exception as error:
-        report(RuntimeError(f"Report: it could not be written ({type(error).__name__}: {error})."), debug)
-        return summary
 
 
 def _compile(arguments: argparse.Namespace) -> int:

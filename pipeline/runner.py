@@ -53,17 +53,8 @@ def run(
         UsageError: A stage name is unknown, the root cannot be written, or `from_stage` lacks earlier outputs.
     """
     first, last = _span(stages, from_stage, to_stage, force)
-    producers = graph.producers(stages)
     with _open(root, on_event) as store:
-        made_now = {key for stage in stages[first : last + 1] for key in stage.outputs}
-        earlier = {stage.stage_name(): store.newest_execution(stage.stage_name()) for stage in stages[:first]}
-        needed = {
-            key: _require(earlier[producers[key].stage_name()], key, producers[key], f"--from {from_stage}")
-            for stage in stages[first : last + 1]
-            for key in stage.inputs
-            if key not in made_now
-        }
-        _check_lineage(needed, f"--from {from_stage}")
+        earlier = _earlier(stages, first, last, store, f"--from {from_stage}")
         config = _configured(stages[:first], config, store, f"--from {from_stage}")
         session = Session(config, store, on_event, config_path)
         for position, stage in enumerate(stages):
@@ -104,14 +95,15 @@ def explain(
     """Says for each stage whether `run` with the same arguments would run it, and why; nothing is run.
 
     Raises:
-        UsageError: A stage name is unknown.
+        UsageError: A stage name is unknown, or `from_stage` lacks earlier outputs.
     """
     first, last = _span(stages, from_stage, to_stage, force)
-    producers = graph.producers(stages)
+    producers, root = graph.producers(stages), root.resolve()
     known: dict[str, str] = {}  # output key → digest, of what is there already
     tuned = False
     explanations = []
     with MetadataStore(root, read_only=True) if (root / FILE_NAME).is_file() else contextlib.nullcontext() as store:
+        _earlier(stages, first, last, store, f"--from {from_stage}")
         for position, stage_class in enumerate(stages):
             name = stage_class.stage_name()
             newest = store.newest_execution(name) if store is not None else None
@@ -195,11 +187,28 @@ def _span(
     names = [stage.stage_name() for stage in stages]
     first = _position(from_stage, names, "--from") if from_stage else 0
     last = _position(to_stage, names, "--to") if to_stage else len(names) - 1
-    for name in force:
-        _position(name, names, "--force")
     if last < first:
         raise UsageError(f"Runner: --to must not come before --from. Received: --from {from_stage} --to {to_stage}.")
+    for name in force:
+        if not first <= _position(name, names, "--force") <= last:
+            raise UsageError(
+                f"Runner: --force must name a stage that may run. Received: {name!r}, with --from {names[first]} and "
+                f"--to {names[last]}. Leave it out, or let the run begin earlier or end later."
+            )
     return first, last
+
+
+def _earlier(
+    stages: Sequence[type[Stage]], first: int, last: int, store: MetadataStore | None, what: str
+) -> dict[str, Execution | None]:
+    """The newest execution of each stage before the first that may run; what is needed of them is there, and fits."""
+    producers = graph.producers(stages)
+    names = [stage.stage_name() for stage in stages[:first]]
+    earlier = {name: store.newest_execution(name) if store is not None else None for name in names}
+    keys = {key for stage in stages[first : last + 1] for key in stage.inputs if producers[key].stage_name() in earlier}
+    needed = {key: _require(earlier[producers[key].stage_name()], key, producers[key], what) for key in sorted(keys)}
+    _check_lineage(needed, what)
+    return earlier
 
 
 def _check_keys(given: Mapping[str, Path], known: Collection[str], name: str, what: str) -> None:
@@ -263,13 +272,20 @@ def _configured(
 
 
 def _check_lineage(needed: Mapping[str, Execution], what: str) -> None:
-    """Refuses outputs of earlier runs that were not made from each other, such as a model and another's vocabulary."""
-    for execution in needed.values():
+    """Refuses outputs of earlier runs that were not made from each other, such as a model and another's vocabulary,
+    or from different inputs, such as an export and another model's blessing."""
+    known = {
+        key: (artifact.digest, f"that of {execution.stage} {execution.id}")
+        for key, execution in needed.items()
+        for artifact in [execution.outputs[key]]
+    }
+    for execution in sorted(needed.values(), key=lambda one: one.id):
         for key, artifact in execution.inputs.items():
-            if key in needed and needed[key].outputs[key].digest != artifact.digest:
+            digest, whose = known.setdefault(key, (artifact.digest, f"{execution.stage} {execution.id}"))
+            if digest != artifact.digest:
                 raise UsageError(
                     f"Runner: {what} needs outputs that belong together. Received: {execution.stage} {execution.id}, "
-                    f"which was made from another {key!r} than that of {needed[key].stage} {needed[key].id}. "
+                    f"which was made from another {key!r} than {whose}. "
                     f"Run {execution.stage} again, or start from an earlier stage."
                 )
 

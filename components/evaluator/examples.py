@@ -9,7 +9,7 @@ from typing import Any
 
 from components.evaluator.evaluation import Evaluation, Figures
 from components.evaluator.reencode import encode_examples
-from components.evaluator.slices import by_value, length_bucket
+from components.evaluator.slices import by_value
 from components.metrics.bootstrap import Measured
 from components.tasks.classification import Classifier
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split, predictions_of
@@ -17,6 +17,7 @@ from components.tasks.generating import GeneratingModel
 from components.trainer.backend import compile_inference
 from components.transform.examples import Examples
 from components.transform.manifest import Manifest
+from pipeline.evaluator_config import length_bucket
 
 _ROWS = 64
 

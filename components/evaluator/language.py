@@ -14,7 +14,7 @@ from components.evaluator.baselines import trigram_nats, unigram_nats
 from components.evaluator.evaluation import Evaluation, Figures
 from components.evaluator.reencode import encode_stream
 from components.evaluator.report import metrics_table, probability_table, worst_documents
-from components.evaluator.slices import by_value, length_bucket, token_classes
+from components.evaluator.slices import by_value, token_classes
 from components.metrics.bootstrap import Sums, divided, interval
 from components.tasks.language_model import LanguageModel
 from components.tasks.likelihood import Likelihood, evaluate, probabilities, scorer
@@ -23,7 +23,7 @@ from components.transform.manifest import Manifest
 from components.transform.stream import read_stream
 from components.transform.tokenizers import Tokenizer
 from components.transform.tokenizers import load as load_tokenizer
-from pipeline.evaluator_config import CHARACTER_CLASSES
+from pipeline.evaluator_config import CHARACTER_CLASSES, length_bucket
 
 # Characters of a passage: long enough that one hardly depends on the next.
 PASSAGE = 1000

@@ -13,17 +13,6 @@ from pipeline.evaluator_config import CHARACTER_CLASSES
 
 # "DIMENSION=VALUE" → metric → figure.
 Slices = Mapping[str, Mapping[str, Sums]]
-_STEPS = (1, 2, 5)
-
-
-def length_bucket(length: int) -> str:
-    """Name of the bucket of a length: 0-9, 10-19, 20-49, 50-99, 100-199, …; the same for every split."""
-    low, high = 0, 10
-    while length >= high:
-        low = high
-        digit, power = int(str(low)[0]), 10 ** (len(str(low)) - 1)
-        high = power * (10 if digit == 5 else _STEPS[_STEPS.index(digit) + 1])
-    return f"{low}-{high - 1}"
 
 
 def by_value(dimension: str, values: Iterable[str], figures: Mapping[str, Sums]) -> dict[str, dict[str, Sums]]:

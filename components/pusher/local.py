@@ -37,8 +37,8 @@ class LocalVersions:
         """Whether a version is a SavedModel, byte for byte."""
         return self.holds(version, digest_folder(model))
 
-    def push(self, model: Path) -> int:
-        """Copies a SavedModel as the next version, and returns its number.
+    def push(self, model: Path, after: int = 0) -> int:
+        """Copies a SavedModel as the next version, and returns its number, which is larger than `after`.
 
         A server that watches the folder takes a directory with an integer name that holds saved_model.pb for a model.
         So the copy is made under another name, the graph file last, read back, and renamed when everything is on the
@@ -51,9 +51,9 @@ class LocalVersions:
         with locked(self.folder / ".pushing.lock"):
             for left in self.folder.glob(".incoming-*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            return self._push(model, self.folder / f".incoming-{os.getpid()}")
+            return self._push(model, self.folder / f".incoming-{os.getpid()}", after)
 
-    def _push(self, model: Path, temporary: Path) -> int:
+    def _push(self, model: Path, temporary: Path, after: int) -> int:
         try:
             shutil.copytree(model, temporary, ignore=shutil.ignore_patterns(GRAPH_FILE))
             shutil.copy2(model / GRAPH_FILE, temporary / GRAPH_FILE)
@@ -65,13 +65,15 @@ class LocalVersions:
                     f"Pusher: a copy must be what was copied. Received: {temporary}, which reads back differently from "
                     f"{model}. Nothing was pushed; check the disk and run again."
                 )
-            return self._rename_to_next(temporary)
+            return self._rename_to_next(temporary, after)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _rename_to_next(self, temporary: Path) -> int:
+    def _rename_to_next(self, temporary: Path, after: int) -> int:
         while True:
-            version = 1 + max(self.numbers(), default=0)
+            version = 1 + max([after, *self.numbers()])
+            while (self.folder / str(version)).is_file():  # whatever it is, it is no version
+                version += 1
             try:
                 temporary.rename(self.folder / str(version))
             except OSError as error:

@@ -43,13 +43,13 @@ class RemoteVersions:
         there = set(self._files().get(version, ()))
         return there == set(files) and all(_equal(source, target) for target, source in files.items())
 
-    def push(self, model: Path) -> int:
-        """Copies a SavedModel as the next version, and returns its number.
+    def push(self, model: Path, after: int = 0) -> int:
+        """Copies a SavedModel as the next version, and returns its number, which is larger than `after`.
 
         Raises:
             RuntimeError: What was written is not what is read back; it is removed again.
         """
-        version = 1 + max(self._files(), default=0)
+        version = 1 + max([after, *self._files()])
         files = sorted(_names(model), key=lambda name: (name == GRAPH_FILE, name))
         try:
             for name in files:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from components.push_history import Push, model_identity, pushes, withdrawn_models
+from components.push_history import Push, exported_from, model_identity, pushes, withdrawn_models
 from components.pusher.local import LocalVersions
 from components.pusher.remote import RemoteVersions
 from pipeline.artifacts import Artifact, ExportedModel, InfraBlessing, ModelBlessing, PushedModel
 from pipeline.config import PipelineConfig, PusherConfig
 from pipeline.errors import NotBlessed
-from pipeline.files import digest_folder
+from pipeline.files import digest_folder, read_execution
 from pipeline.stage import Stage
 
 
@@ -51,7 +51,9 @@ class Pusher(Stage):
             *refusal(inputs["blessing"], "BLESSED", "NOT_BLESSED"),
             *refusal(inputs["infra_blessing"], "INFRA_BLESSED", "INFRA_NOT_BLESSED"),
         ]
-        back = withdrawn_models(root).get(model_identity(digest_folder(inputs["exported_model"]), root))
+        digest = digest_folder(inputs["exported_model"])
+        reasons += _of_another_model(inputs, digest, root)
+        back = withdrawn_models(root).get(_identity(digest, root))
         if back is not None:
             last = max((p.version for _, p in pushes(root) if p.model == back.withdrawn), default=back.version)
             reasons.append(
@@ -61,6 +63,12 @@ class Pusher(Stage):
         if reasons:
             raise NotBlessed(reasons)
         self.push(inputs["exported_model"], outputs["pushed_model"], root)
+
+    @staticmethod
+    def _last_number(versions: LocalVersions | RemoteVersions, root: Path) -> int:
+        """The largest number that this root has given at the destination: none is given twice, also if it is gone."""
+        here = (push for _, push in pushes(root) if push.destination == _recorded(versions.path(push.version), root))
+        return max((push.version for push in here), default=0)
 
     def push(self, model: Path, output: Path, root: Path, withdrawn: str | None = None) -> None:
         """Makes a model the newest version, if it is not, and records that.
@@ -79,13 +87,11 @@ class Pusher(Stage):
             is_served = versions.is_copy(newest, model)
         else:
             is_served = recorded.digest == digest and versions.holds(newest, digest)
-        version = newest if is_served else versions.push(model)
+        version = newest if is_served else versions.push(model, after=self._last_number(versions, root))
         if self.pusher.keep is not None:
             versions.remove_old(self.pusher.keep)
         # A former version's own folder may stand for an export that is gone.
-        identity = next(
-            (push.model for push in earlier.values() if push.digest == digest), model_identity(digest, root)
-        )
+        identity = next((push.model for push in earlier.values() if push.digest == digest), _identity(digest, root))
         Push(_recorded(versions.path(version), root), version, digest, identity, withdrawn).save(output)
 
 
@@ -111,6 +117,24 @@ class Rollback(Pusher):
         served = _recorded(versions.path(max(versions.numbers(), default=0)), root)
         withdrawn = next((push.model for _, push in reversed(pushes(root)) if push.destination == served), None)
         self.push(inputs["exported_model"], outputs["pushed_model"], root, withdrawn)
+
+
+def _identity(digest: str, root: Path) -> str:
+    """Which trained model an export is of; its own digest if it was not exported here."""
+    model = exported_from(digest, root)
+    return digest if model is None else model_identity(model, root)
+
+
+def _of_another_model(inputs: Mapping[str, Path], digest: str, root: Path) -> list[str]:
+    """Why blessings are not of this export, as far as what executions recorded of themselves tells."""
+    model = exported_from(digest, root)
+    reasons = []
+    for key, what, expected in (("blessing", "model", model), ("infra_blessing", "exported_model", digest)):
+        record = read_execution(inputs[key])
+        judged = None if record is None else record["inputs"].get(what)
+        if None not in (judged, expected) and judged != expected:
+            reasons.append(f"{inputs[key]} is of another {what} than the one to be pushed, {inputs['exported_model']}.")
+    return reasons
 
 
 def refusal(blessing: Path, yes: str, no: str) -> list[str]:

@@ -84,6 +84,13 @@ def test_collect_logs_go_with_their_executions(root: Path) -> None:
     ]
 
 
+def test_collect_what_a_run_found_done_last_counts_as_newest(root: Path) -> None:
+    run(root, seed=0)
+    assert fakes.RAN == []
+    collect(root, keep=1, delete=True)
+    assert folders(root) == {1, 2, 3, 4}
+
+
 def test_collect_logs_of_failures_go_once_the_stage_was_done(root: Path) -> None:
     def fail() -> None:
         raise RuntimeError("too bad")

@@ -238,6 +238,35 @@ def test_explain_damaged_output_is_named(tmp_path: Path) -> None:
     assert explained(tmp_path)["trainer"] == (True, "model (trainer/2/model) has changed since it was written")
 
 
+def test_explain_in_a_relative_root_and_through_a_link_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons(tmp_path / "root")
+    shutil.rmtree(tmp_path / "root" / "trainer" / "2" / "model")
+    (tmp_path / "link").symlink_to("root")
+    monkeypatch.chdir(tmp_path)
+    for root in (Path("root"), Path("link"), tmp_path / "root"):
+        assert explained(root)["trainer"] == (True, "model (trainer/2/model) is gone")
+
+
+def test_explain_from_without_what_it_needs_is_refused_as_run_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--from evaluator needs 'model', which trainer makes and has not made here"):
+        explained(tmp_path / "new", from_stage="evaluator")
+    reasons(tmp_path / "root", to_stage="trainer")
+    (tmp_path / "root" / "trainer" / "2" / "model" / "model.json").write_text("[]")
+    with pytest.raises(UsageError, match="--from evaluator needs 'model', whose folder is gone or changed"):
+        explained(tmp_path / "root", from_stage="evaluator")
+
+
+def test_force_of_a_stage_that_does_not_run_is_refused(tmp_path: Path) -> None:
+    reasons(tmp_path)
+    for span in ({"from_stage": "evaluator"}, {"to_stage": "example_gen"}):
+        with pytest.raises(UsageError, match=r"--force must name a stage that may run\. Received: 'trainer'"):
+            explained(tmp_path, force=["trainer"], **span)
+        with pytest.raises(UsageError, match="--force must name a stage that may run"):
+            reasons(tmp_path, force=["trainer"], **span)
+
+
 def test_explain_unknown_stage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--force must be a stage\. Received: 'trainr'\. Did you mean 'trainer'\?"):
         explained(tmp_path, force=["trainr"])

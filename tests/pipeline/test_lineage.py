@@ -54,6 +54,23 @@ def test_trace_file_in_an_artifact_is_that_artifact(root: Path) -> None:
     assert found.artifact.path == root / "evaluator" / "3" / "evaluation"
 
 
+def test_trace_record_of_an_execution_is_its_first_output(root: Path) -> None:
+    assert traced(root / "trainer" / "2" / "execution.json").artifact.path == root / "trainer" / "2" / "model"
+
+
+def test_trace_version_that_was_pushed_elsewhere_needs_the_root(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "models" / "fake" / "1"
+    shutil.copytree(root / "serving" / "fake" / "1", elsewhere)
+    record = root / "pusher" / "4" / "pushed_model" / "pushed.json"
+    record.write_text(json.dumps({"destination": str(elsewhere)}))
+    with pytest.raises(UsageError, match="name the root with --root"):
+        trace(elsewhere)
+    found = trace(elsewhere, root)
+    assert found is not None
+    assert (numbers(found.before), found.maker.id) == ([1, 2, 3], 4)
+    assert main(["lineage", str(elsewhere), "--root", str(root)]) == 0
+
+
 def test_trace_second_output_is_not_taken_for_the_first(root: Path) -> None:
     assert traced(root / "evaluator" / "3" / "blessing").artifact.type == "ModelBlessing"
 

@@ -13,6 +13,7 @@ from components.pusher.stage import Pusher
 from pipeline import artifacts, graph
 from pipeline.cli import main
 from pipeline.config import ExampleGenConfig
+from pipeline.lineage import trace
 from pipeline.metadata import MetadataStore
 from pipeline.stage import Stage
 from tests.components.pusher.models import write_model
@@ -156,3 +157,43 @@ def test_rollback_without_a_root_is_bad_usage(capsys: pytest.CaptureFixture[str]
     assert rollback() == 2
     assert "a root must hold metadata.sqlite" in capsys.readouterr().err
     assert main(["rollback"]) == 2
+
+
+def test_rollback_is_of_the_model_that_is_named_whatever_ran_last() -> None:
+    run("A")
+    run("B")
+    for model in "CD":
+        run(model, "--root", str(ROOT), "--set", "pipeline.name=other")
+    run("E", "--root", str(ROOT), "--set", "pipeline.name=third", "--to", "exporter")
+    assert rollback() == 0
+    assert served() == {"1": "A", "2": "B", "3": "A"}
+    assert sorted(path.name for path in (ROOT / "serving" / "other").glob("[0-9]*")) == ["1", "2"]
+
+
+def test_rollback_of_a_model_that_was_never_pushed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    run("A")
+    run("B")
+    assert main(["rollback", "--model", str(ROOT / "serving" / "tini")]) == 2
+    assert "must be one that this root pushed. Received: none in " in capsys.readouterr().err
+    assert sorted(path.name for path in (ROOT / "serving").iterdir()) == ["tiny"]
+
+
+def test_rollback_writes_a_report_as_every_run_does(capsys: pytest.CaptureFixture[str]) -> None:
+    run("A")
+    run("B")
+    capsys.readouterr()
+    assert rollback("--json") == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["report"] == str((ROOT / "reports" / "3" / "report.html").resolve())
+    assert Path(summary["report"]).is_file()
+
+
+def test_rollback_to_the_served_version_of_an_export_that_is_gone_keeps_its_lineage() -> None:
+    run("A")
+    run("B")
+    exported = next(ROOT.glob("exporter/1/exported_model"))
+    shutil.rmtree(exported)
+    assert rollback() == 0
+    traced = trace(SERVED / "3")
+    assert traced is not None
+    assert [f"{one.stage} {one.id}" for one in traced.before] == ["exporter 1"]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from components.evaluator.language import _passages
-from components.evaluator.slices import by_value, character_class, length_bucket, token_classes
+from components.evaluator.slices import by_value, character_class, token_classes
 from components.metrics.bootstrap import Sums, ratio
 from components.transform.tokenizers import IDENTITY, ByteTokenizer, CharTokenizer, WordTokenizer
-from pipeline.evaluator_config import CHARACTER_CLASSES
+from pipeline.evaluator_config import CHARACTER_CLASSES, length_bucket
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def test_remote_push_takes_a_number_that_nothing_lies_under(model):
     assert versions.numbers() == [10]
 
 
+def test_remote_push_number_is_larger_than_those_that_were_given(model):
+    versions = RemoteVersions("pushtest://box/tiny")
+
+    assert versions.push(model, after=4) == 5
+    assert versions.push(model, after=4) == 6
+
+
 @pytest.mark.parametrize("name", ["variables.index", "saved_model.pb"])
 def test_remote_push_that_reads_back_differently_is_refused_and_removed(model, name):
     Store.FLIP.append(name)

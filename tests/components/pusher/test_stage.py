@@ -227,6 +227,90 @@ def roll_back(tmp_path, model):
     return run(tmp_path, {"exported_model": model}, stage=Rollback)
 
 
+def record(folder, inputs, outputs):
+    """What an execution records of itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "execution.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
+
+
+@pytest.mark.parametrize(("key", "what"), [("blessing", "model"), ("infra_blessing", "exported_model")])
+def test_pusher_blessing_of_another_model_pushes_nothing(tmp_path, inputs, serving, key, what):
+    digest = digest_folder(inputs["exported_model"])
+    record(tmp_path / "root" / "exporter" / "5", {"model": "trained"}, {"exported_model": digest})
+    judged = {"model": "trained", "exported_model": digest}
+    blessings = {}
+    for number, name in enumerate(("blessing", "infra_blessing")):
+        folder = tmp_path / "root" / "judge" / str(number)
+        record(folder, {**judged, **({what: "another"} if name == key else {})}, {name: "digest"})
+        shutil.copytree(inputs[name], folder / name)
+        blessings[name] = folder / name
+
+    with pytest.raises(NotBlessed, match=f"{key} is of another {what} than the one to be pushed"):
+        run(tmp_path, {**inputs, **blessings})
+
+    assert not serving.exists()
+    record(blessings[key].parent, judged, {key: "digest"})  # guard
+    run(tmp_path, {**inputs, **blessings})
+    assert versions(serving) == [1]
+
+
+def test_pusher_number_of_a_version_that_was_removed_is_not_given_again(tmp_path, inputs, serving):
+    for weights in (b"one", b"two"):
+        write_model(inputs["exported_model"], weights)
+        run(tmp_path, inputs)
+    shutil.rmtree(serving / "2")
+    write_model(inputs["exported_model"], b"three")
+    run(tmp_path, inputs)
+
+    assert versions(serving) == [1, 3]
+
+
+def test_pusher_file_with_the_name_of_the_next_version_is_passed_over(tmp_path, inputs, serving):
+    serving.mkdir(parents=True)
+    (serving / "1").write_text("no folder")
+    run(tmp_path, inputs)
+
+    assert versions(serving) == [2]
+
+
+def test_pusher_damaged_record_of_an_execution_is_named(tmp_path, inputs, serving):
+    folder = tmp_path / "root" / "exporter" / "5"
+    for text in ("", "{}", '{"inputs": {}'):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "execution.json").write_text(text)
+        with pytest.raises(
+            RuntimeError, match=r"exporter/5/execution\.json must say what the execution read and wrote"
+        ):
+            run(tmp_path, inputs)
+        shutil.rmtree(tmp_path / "root" / "pusher")
+    assert not serving.exists()
+
+
+def test_rollback_withdraws_the_weights_however_often_they_are_trained(tmp_path, inputs, serving):
+    """A model trained again has other clock times beside the same weights."""
+
+    def train_and_export(number, weights, seconds):
+        model = tmp_path / "root" / "trainer" / str(number) / "model"
+        model.mkdir(parents=True)
+        (model / "model.weights.h5").write_bytes(weights)
+        (model / "history.jsonl").write_text(seconds)
+        record(model.parent, {}, {"model": digest_folder(model)})
+        write_model(inputs["exported_model"], weights + seconds.encode())  # the card tells of the training, too
+        made = {"exported_model": digest_folder(inputs["exported_model"])}
+        record(tmp_path / "root" / "exporter" / str(number), {"model": digest_folder(model)}, made)
+
+    run(tmp_path, inputs)
+    train_and_export(1, b"worse", "1.5")
+    run(tmp_path, inputs)
+    roll_back(tmp_path, serving / "1")
+    train_and_export(2, b"worse", "2.5")
+    with pytest.raises(NotBlessed, match="was version 2 and was rolled back from"):
+        run(tmp_path, inputs)
+    train_and_export(3, b"better", "1.5")
+    run(tmp_path, inputs)
+    assert versions(serving) == [1, 2, 3, 4]
+
+
 def test_rollback_serves_the_former_bytes_under_a_new_number_and_keeps_the_others(tmp_path, inputs, serving):
     run(tmp_path, inputs)
     write_model(inputs["exported_model"], b"worse")
