@@ -124,7 +124,10 @@ def _is_cacheable(name: str, config: Config) -> bool:
         return config.example_gen.source.startswith(("inline:", "package:"))
     if name == "schema_gen":
         return config.schema_gen.schema_file is None
-    return name not in ("example_validator", "pusher")  # they look at the root, too
+    if name == "evaluator":  # a threshold on change holds the model against the last blessed one of the root
+        return not config.evaluator.thresholds.has_change
+    # Two look at the root, too; what the InfraValidator refuses may be well on another machine.
+    return name not in ("example_validator", "infra_validator", "pusher")
 
 
 def _check_resources(stages: Sequence[type[Stage]], config: Config) -> None:

@@ -117,9 +117,12 @@ def test_compile_resources_retries_and_volume_are_those_of_the_configuration(tmp
 @pytest.mark.parametrize(
     ("override", "uncached"),
     [
-        ("example_gen.source=inline:hello", {"example-validator", "pusher"}),
-        ("example_gen.source=text:/mnt/pipeline/*.txt", {"example-gen", "example-validator", "pusher"}),
-        ("schema_gen.schema_file=/mnt/pipeline/schema.pbtxt", {"schema-gen", "example-validator", "pusher"}),
+        ("example_gen.source=inline:hello", set()),
+        ("example_gen.source=text:/mnt/pipeline/*.txt", {"example-gen"}),
+        ("schema_gen.schema_file=/mnt/pipeline/schema.pbtxt", {"schema-gen"}),
+        ("evaluator.thresholds.nats.upper=9", set()),
+        ("evaluator.thresholds.nats.change.relative=0.1", {"evaluator"}),
+        ("evaluator.thresholds.nats.slices={length: {change: {absolute: 0.1}}}", {"evaluator"}),
     ],
 )
 def test_compile_caches_what_image_arguments_and_inputs_decide(
@@ -127,7 +130,8 @@ def test_compile_caches_what_image_arguments_and_inputs_decide(
 ) -> None:
     (spec,) = compiled(tmp_path, override)
     tasks = spec["root"]["dag"]["tasks"]
-    assert {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")} == uncached
+    found = {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")}
+    assert found == uncached | {"example-validator", "infra-validator", "pusher"}
 
 
 def test_compile_changed_resources_change_no_command(tmp_path: Path) -> None:
