@@ -4,6 +4,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ except ImportError as error:
 
 VOLUME = "/mnt/pipeline"  # where pods mount the claim
 _BACKOFF = "30s"  # before the first retry; twice as long before each other
+_LONGEST_NAME = 128  # characters that kfp allows a pipeline
+_PART = "[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*"
+# HOST:PORT/PATH:TAG@DIGEST, as the container registries' distribution specification has it.
+_IMAGE = re.compile(
+    rf"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/)?{_PART}(/{_PART})*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z0-9+._-]+:[0-9A-Fa-f]{32,})?"
+)
 # How Kubeflow shows an artifact; the others are plain.
 _KINDS: dict[type[Artifact], type[dsl.Artifact]] = {
     Examples: dsl.Dataset,
@@ -45,12 +53,22 @@ def compile_pipeline(stages: Sequence[type[Stage]], config: Config, image: str, 
         output: The YAML file.
 
     Raises:
-        UsageError: The file's name or folder will not do, or the configuration gives resources to an unknown stage.
+        UsageError: The image is none, the file's name or folder will not do, or the configuration gives resources to
+            an unknown stage or has too long a name.
     """
-    if output.suffix != ".yaml" or not output.parent.is_dir():
+    if not _IMAGE.fullmatch(image) or image.startswith("-"):
+        raise UsageError(
+            f"compile: --image must be a container image. Received: {image!r}. Example: --image registry/rnn-pipeline:1"
+        )
+    if output.suffix != ".yaml" or not output.parent.is_dir() or output.is_dir():
         raise UsageError(f"compile: --output must be a .yaml file in an existing folder. Received: {str(output)!r}.")
     _check_resources(stages, config)
     name = config.pipeline.name.lower().replace("_", "-")
+    if len(name) > _LONGEST_NAME:
+        raise UsageError(
+            f"compile: pipeline.name must have at most {_LONGEST_NAME} characters. Received: {name!r}, {len(name)} "
+            "characters. Give a shorter one with --set pipeline.name=NAME."
+        )
 
     @dsl.pipeline(name=name, description=f"rnn-pipeline: {' → '.join(stage.stage_name() for stage in stages)}")
     def pipeline(root: str = f"{VOLUME}/runs/{config.pipeline.name}") -> None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from pipeline.section import Section
 
-_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_NAME = rf"^{_LABEL}(\.{_LABEL})*$"  # of a Kubernetes object: a subdomain as RFC 1123 has it
 
 
 class ResourcesConfig(Section):
     """What the pod of one stage asks for, and may use at most; null leaves it to the cluster.
 
     cpu: Cores.
-    memory: As Kubernetes writes it: `512Mi`, `16Gi`.
+    memory: As Kubernetes writes it, a whole number and a unit: `512Mi`, `16Gi`.
     gpu: Number of GPUs.
     """
 
-    cpu: float | None = Field(default=None, gt=0)
+    cpu: float | None = Field(default=None, ge=0.001, le=10_000)
+    # kfp takes no fractions.
     memory: str | None = Field(
-        default=None, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|K|M|G|T)$", description="an amount such as 512Mi or 16Gi"
+        default=None,
+        pattern="^[1-9][0-9]*(Ki|Mi|Gi|Ti|K|M|G|T)$",
+        description="a whole amount such as 512Mi or 16Gi, or null",
     )
-    gpu: NonNegativeInt = 0
+    gpu: int = Field(default=0, ge=0, le=1000)
 
 
 class KubeflowConfig(Section):
@@ -34,7 +38,12 @@ class KubeflowConfig(Section):
     resources: Name of a stage → what its pod gets.
     """
 
-    claim: str | None = Field(default=None, pattern=_NAME, description="the name of a PersistentVolumeClaim, or null")
+    claim: str | None = Field(
+        default=None,
+        pattern=_NAME,
+        max_length=253,
+        description="the name of a PersistentVolumeClaim (at most 253 of a-z, 0-9, '-' and '.'), or null",
+    )
     gpu_type: str = Field(default="nvidia.com/gpu", min_length=1)
-    retries: NonNegativeInt = 2
+    retries: int = Field(default=2, ge=0, le=100)
     resources: dict[str, ResourcesConfig] = Field(default_factory=dict)

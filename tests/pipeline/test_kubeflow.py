@@ -151,20 +151,66 @@ def test_compile_trains_on_the_backend_it_was_compiled_under(tmp_path: Path, mon
         (["kubeflow.resources={trianer: {gpu: 1}}"], "p.yaml", "'trianer'. Did you mean 'trainer'?"),
         ([], "p.txt", "--output must be a .yaml file in an existing folder. Received: "),
         ([], "none/p.yaml", "--output must be a .yaml file in an existing folder. Received: "),
+        ([], "folder.yaml", "--output must be a .yaml file in an existing folder. Received: "),
+        ([f"pipeline.name={'n' * 129}"], "p.yaml", "pipeline.name must have at most 128 characters. Received: 'nnn"),
     ],
 )
 def test_compile_what_cannot_be_is_refused(tmp_path: Path, overrides: list[str], name: str, text: str) -> None:
     config = load_config(HELLO, overrides)
+    (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(UsageError, match=re.escape(text)):
         compile_pipeline(graph.stages(config), config, "python", tmp_path / name)
 
 
 @pytest.mark.parametrize(
+    "image", ["", " ", "-rm", "a b", "rnn:1\n", "rnn:\x1b[31m", "rnn:", "rnn::1", "/rnn", "rnn/", "Registry", "rnn@1"]
+)
+def test_compile_what_is_no_image_is_refused_and_nothing_is_written(tmp_path: Path, image: str) -> None:
+    config = load_config(HELLO)
+    with pytest.raises(UsageError, match="--image must be a container image. Received: "):
+        compile_pipeline(graph.stages(config), config, image, tmp_path / "p.yaml")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "rnn",
+        "localhost:5000/my_team/rnn--pipeline:1.0-gpu",
+        "Europe-west4-docker.pkg.dev/project-1/rnn/rnn-pipeline:latest",
+        "[::1]:5000/rnn@sha256:" + "0f" * 32,
+    ],
+)
+def test_compile_takes_any_image(tmp_path: Path, image: str) -> None:
+    config = load_config(HELLO)
+    compile_pipeline(graph.stages(config), config, image, tmp_path / "p.yaml")
+    (spec,) = yaml.load_all((tmp_path / "p.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    assert {container["image"] for container in executors(spec).values()} == {image}
+
+
+def test_compile_takes_what_the_configuration_takes(tmp_path: Path) -> None:
+    for cpu, told in ((0.001, "0.001"), (1, "1"), (9999.9, "9999.9"), (10000, "10000")):
+        (spec,) = compiled(tmp_path, f"kubeflow.resources={{trainer: {{cpu: {cpu}, memory: 1Ti}}}}")
+        assert executors(spec)["trainer"]["resources"]["resourceCpuLimit"] == told
+    (spec,) = compiled(tmp_path, f"pipeline.name={'n' * 128}")
+    assert spec["pipelineInfo"]["name"] == "n" * 128
+
+
+@pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("kubeflow.resources={trainer: {memory: much}}", "memory must be an amount such as 512Mi or 16Gi"),
+        ("kubeflow.resources={trainer: {memory: much}}", "memory must be a whole amount such as 512Mi or 16Gi"),
+        ("kubeflow.resources={trainer: {memory: 1.5Gi}}", "kubeflow.resources.trainer.memory must be a whole amount"),
+        ("kubeflow.resources={trainer: {memory: 0Gi}}", "kubeflow.resources.trainer.memory must be a whole amount"),
+        ("kubeflow.resources={trainer: {cpu: 1e-5}}", "kubeflow.resources.trainer.cpu must be a number >= 0.001"),
+        ("kubeflow.resources={trainer: {cpu: 1e7}}", "kubeflow.resources.trainer.cpu must be a number >= 0.001"),
+        ("kubeflow.resources={trainer: {gpu: 1001}}", "kubeflow.resources.trainer.gpu must be an integer >= 0"),
+        ("kubeflow.retries=101", "kubeflow.retries must be an integer >= 0 and <= 100"),
         ("kubeflow.resources={trainer: {gpus: 1}}", "kubeflow.resources.trainer.gpus is not a known key"),
-        ("kubeflow.claim=My Disk", "kubeflow.claim must be the name of a PersistentVolumeClaim, or null"),
+        ("kubeflow.claim=My Disk", "kubeflow.claim must be the name of a PersistentVolumeClaim"),
+        ("kubeflow.claim=a..b", "kubeflow.claim must be the name of a PersistentVolumeClaim"),
+        ("kubeflow.claim=a.-b", "kubeflow.claim must be the name of a PersistentVolumeClaim"),
+        (f"kubeflow.claim={'a' * 254}", "kubeflow.claim must be the name of a PersistentVolumeClaim"),
     ],
 )
 def test_load_config_bad_kubeflow_value_is_explained(override: str, text: str) -> None:
