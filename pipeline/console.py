@@ -132,7 +132,7 @@ def show_bulk(summary: Mapping[str, Any], output: Path, as_json: bool) -> None:
 def show_project(config: Path, texts: Texts) -> None:
     """Shows what a new project is made of, and what to do next."""
     path = shlex.quote(_short(config.absolute()))
-    say(f"{path}: {texts.characters:,} characters in {texts.files:,} files ({texts.source})")
+    say(f"{path}: {texts.size} ({texts.source})")
     say(f"Next:  python run_pipeline.py run --config {path}")
 
 

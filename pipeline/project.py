@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import glob
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from pipeline.errors import UsageError
 CONFIG = "config.yaml"
 _FEWEST = 2_000  # characters of which anything can be learnt
 _BLOCK = 1 << 20  # bytes
+# The longer ones first: one begins with the other.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
 _UPDATES = 2_500  # that a training should have, unless the corpus gives more in one epoch
 _MOST_EPOCHS = 60
 _WINDOWS_OF_A_LANE = 40  # at least, so that a state is carried for a while
@@ -34,6 +42,11 @@ class Texts:
     files: int
     characters: int
 
+    @property
+    def size(self) -> str:
+        """Both numbers, in words."""
+        return f"{self.characters:,} characters in {self.files:,} {'file' if self.files == 1 else 'files'}"
+
 
 def start(folder: Path, texts: str) -> tuple[Path, Texts]:
     """Writes `<folder>/config.yaml`; the texts stay where they are.
@@ -43,16 +56,19 @@ def start(folder: Path, texts: str) -> tuple[Path, Texts]:
         texts: A file, a folder (all its `.txt`, at any depth) or a glob.
 
     Raises:
-        UsageError: There is a configuration already; there are no texts, or too few; one is not UTF-8.
+        UsageError: There is a configuration already, or no folder can be; there are no texts, or too few; one, or the
+            name of one, is not UTF-8.
     """
     path = folder / CONFIG
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"init: DIR must be a folder. Received: {str(folder)!r}, and {str(place)!r} is a file.")
     if path.exists():
         raise UsageError(f"init: DIR must not hold a {CONFIG} yet. Received: {str(path)!r}. Name another folder.")
     found = look(texts)
     if found.characters < _FEWEST:
         raise UsageError(
-            f"init: TEXTS must have at least {_FEWEST:,} characters. Received: {texts!r}, "
-            f"{found.characters:,} characters in {found.files:,} files. Add texts."
+            f"init: TEXTS must have at least {_FEWEST:,} characters. Received: {texts!r}, {found.size}. Add texts."
         )
     name = re.sub("[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-_") or "project"
     content = configuration(name, found)
@@ -63,12 +79,23 @@ def start(folder: Path, texts: str) -> tuple[Path, Texts]:
 
 def look(texts: str) -> Texts:
     """Counts files and characters."""
-    place = Path(texts).expanduser().absolute()
+    rule = "init: TEXTS must be a text file, a folder of .txt files or a glob."
+    if not texts:  # Path("") would be the current folder
+        raise UsageError(f"{rule} Received: ''.")
+    try:
+        place = Path(texts).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{rule} Received: {texts!r}, and nobody of that name has a home here.") from error
     pattern = glob.escape(str(place)) if place.exists() else str(place)
     pattern += "/**/*.txt" if place.is_dir() else ""
     files = [file for file in glob.glob(pattern, recursive=True) if Path(file).is_file()]  # noqa: PTH207 as ExampleGen
     if not files:
-        raise UsageError(f"init: TEXTS must be a text file, a folder of .txt files or a glob. Received: {texts!r}.")
+        raise UsageError(f"{rule} Received: {texts!r}.")
+    for name in (pattern, *files):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError as error:  # a configuration is UTF-8, and cannot say it
+            raise UsageError(f"init: names of TEXTS must be UTF-8. Received: {name!r}. Rename it.") from error
     return Texts(f"text:{pattern}", len(files), sum(_characters(Path(file)) for file in files))
 
 
@@ -81,6 +108,14 @@ def _characters(file: Path) -> int:
                 read += len(block)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
+            stream.seek(0)
+            begin = stream.read(4)
+            for mark, encoding in _MARKS:
+                if begin.startswith(mark):
+                    raise UsageError(
+                        f"init: TEXTS must be UTF-8. Received: {str(file)!r}, which begins as {encoding} does. Convert "
+                        f"it: `iconv -f {encoding} -t UTF-8`."
+                    ) from error
             raise UsageError(
                 f"init: TEXTS must be UTF-8. Received: {str(file)!r}, whose byte {read + error.start:,} or one shortly "
                 "before is not. Convert it, with `iconv -f LATIN1 -t UTF-8` for instance."
@@ -101,7 +136,7 @@ def configuration(name: str, texts: Texts) -> str:
     # Few documents, whole, would make splits of other sizes than asked for.
     split_by = "hash" if texts.files >= 40 else "position"
     return f"""\
-# {name}: {texts.characters:,} characters in {texts.files:,} {"file" if texts.files == 1 else "files"}.
+# {name}: {texts.size}.
 # All keys with their defaults and meanings: pipeline/config.py. Try one with --set, such as --set model.units=256.
 pipeline: {{name: {_quoted(name)}}}
 example_gen:
@@ -118,5 +153,6 @@ trainer:
 
 
 def _quoted(text: str) -> str:
-    """A scalar that YAML reads as this text, whatever is in it."""
-    return "'" + text.replace("'", "''") + "'"
+    """A scalar that YAML reads as this text, whatever is in it: JSON, with escapes for all that cannot be seen."""
+    escaped = (c if c.isprintable() else f"\\U{ord(c):08X}" for c in json.dumps(text, ensure_ascii=False))
+    return "".join(escaped)

@@ -167,7 +167,7 @@ def test_compile_what_cannot_be_is_refused(tmp_path: Path, overrides: list[str],
 )
 def test_compile_what_is_no_image_is_refused_and_nothing_is_written(tmp_path: Path, image: str) -> None:
     config = load_config(HELLO)
-    with pytest.raises(UsageError, match="--image must be a container image. Received: "):
+    with pytest.raises(UsageError, match=r"--image must be a container image. Received: "):
         compile_pipeline(graph.stages(config), config, image, tmp_path / "p.yaml")
     assert not list(tmp_path.iterdir())
 

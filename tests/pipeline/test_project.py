@@ -1,5 +1,6 @@
 """A project from somebody's own texts: what is written, how it fits their size, and what is refused."""
 
+import glob
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,75 @@ def test_project_of_a_file_with_a_name_like_a_pattern_finds_it(tmp_path: Path) -
     from components.example_gen.sources import list_files
 
     assert [one.path for one in list_files(load_config(path).example_gen.source)] == [str(file)]
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "a\tb\x01\x7f", "\x85\u2028\u2029\ufeff\xa0", "'\"\\ #{}[]: \U0001f600", " %TAG ", "Łódź"]
+)
+def test_project_of_texts_of_any_name_reads_back_as_that_name(tmp_path: Path, name: str) -> None:
+    texts = write(tmp_path / name, files=1, characters=3_000)
+    path, found = project.start(tmp_path / "p", str(texts))
+    assert found.files == 1
+    assert load_config(path).example_gen.source == f"text:{glob.escape(str(texts))}/**/*.txt"
+
+
+def test_project_of_a_name_that_can_be_read_is_written_so(tmp_path: Path) -> None:
+    path, _ = project.start(tmp_path / "p", str(write(tmp_path / "Łódź é 文", 1, 3_000)))
+    assert 'Łódź é 文/**/*.txt"' in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["0-9.txt", "\udcff.txt"])
+def test_project_of_a_name_that_is_not_utf8_is_refused_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / ("texts" if name == "\udcff.txt" else "\udcff"), 1, 3_000)
+    try:
+        (folder / name).write_text("x", "utf-8")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(UsageError, match=r"names of TEXTS must be UTF-8\. Received: "):
+        project.start(tmp_path / "p", str(folder))
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["p", ""], "init: TEXTS must be a text file, a folder of .txt files or a glob. Received: ''."),
+        (["p", "~nobody-of-this-name/x.txt"], "Received: '~nobody-of-this-name/x.txt', and nobody of that name has"),
+        (["file", "texts"], "init: DIR must be a folder. Received: 'file', and 'file' is a file."),
+        (["file/p", "texts"], "init: DIR must be a folder. Received: 'file/p', and 'file' is a file."),
+    ],
+)
+def test_init_of_what_cannot_be_is_bad_usage(
+    tmp_path: Path,
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "texts", 1, 3_000)
+    (tmp_path / "file").write_text(LINE * 100, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "texts"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32-le", "UTF-32"), ("utf-32-be", "UTF-32")],
+)
+def test_project_of_another_unicode_encoding_says_how_to_convert_it(tmp_path: Path, encoding: str, told: str) -> None:
+    (tmp_path / "a.txt").write_bytes(("\ufeff" + LINE * 100).encode(encoding))
+    with pytest.raises(UsageError, match=f"Convert it: `iconv -f {told} -t UTF-8`."):
+        project.start(tmp_path / "p", str(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize(("files", "told"), [(1, "in 1 file ("), (2, "in 2 files (")])
+def test_init_counts_files_in_good_english(
+    tmp_path: Path, files: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["init", str(tmp_path / "p"), str(write(tmp_path / "texts", files, 3_000))]) == 0
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
