@@ -167,7 +167,7 @@ def _parser() -> _Parser:
     command("stages", _stages, "List the stages: name, inputs → outputs, what each does.", "stages")
     command("configs", _configs, "List the recipes that --config knows by name.", "configs")
 
-    text = "Print what makes a shell complete the commands, options and names of rnn-pipeline."
+    text = "Print what makes a shell complete the commands, options, names and files of rnn-pipeline."
     completion = command(
         "completion", functools.partial(_completion, parser), text, "completion bash >> ~/.bashrc", "completion zsh"
     )
