@@ -94,7 +94,8 @@ def _show_result(summary: RunSummary) -> None:
     pushed = summary.pushed_model()
     if pushed is not None:
         say(f"\nPushed: {pushed}")
-    if pushed is not None and "bits_per_char" in summary.metrics().get("eval", {}):  # a model that writes texts
+    # A model that writes texts, in a folder: `sample` reads no URL.
+    if pushed is not None and "://" not in pushed and "bits_per_char" in summary.metrics().get("eval", {}):
         say(f"Try:    python run_pipeline.py sample --model {shlex.quote(_short(Path(pushed).parent))} --stream")
 
 

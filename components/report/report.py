@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import urllib.parse
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,11 +45,19 @@ def render(content: dict[str, Any], folder: Path) -> str:
         "number": _number,
         "duration": _duration,
         "moment": lambda seconds: datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
-        "link": lambda path: Path(os.path.relpath(path, folder)).as_posix(),
+        "link": functools.partial(_link, folder),
         "breakable": lambda key: Markup(".<wbr>").join(key.split(".")),
         "visible": lambda text: text.translate(_CONTROLS),
     }
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(content)
+
+
+def _link(folder: Path, path: Path | str) -> str:
+    """A page or folder as a link from a folder; a URL leads where it says."""
+    if "://" in str(path):
+        return str(path)
+    # As bytes: a name need not be UTF-8.
+    return urllib.parse.quote(os.fsencode(Path(os.path.relpath(path, folder)).as_posix()))
 
 
 def _number(value: float | None) -> str:

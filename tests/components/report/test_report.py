@@ -182,6 +182,20 @@ def test_report_that_is_not_whole_leaves_the_one_before(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("gs://bucket/models/1", "gs://bucket/models/1"),
+        ("s3://bucket/a b#1", "s3://bucket/a b#1"),
+        ("/srv/root/serving/hello/1", "../../serving/hello/1"),
+        ("/srv/models #1/50 %/é?x", "../../../models%20%231/50%20%25/%C3%A9%3Fx"),
+        ("/srv/root/\udcff", "../../%FF"),
+    ],
+)
+def test_links_lead_to_files_of_any_name_and_leave_urls_alone(path: str, link: str) -> None:
+    assert report._link(Path("/srv/root/reports/1"), path) == link
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.7, "1 min 0 s"), (119.8, "2 min 0 s"), (3725, "1 h 2 min")],
 )
