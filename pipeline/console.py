@@ -84,7 +84,8 @@ def _show_result(summary: RunSummary) -> None:
         say("\n" + "\n".join(shown))
     if summary.log is not None:
         lines = last_lines(summary.log)
-        say(f"\nIts log: {_short(summary.log)}" + (", which ends with" if lines else ""))
+        failed = next((stage.name for stage in summary.stages if stage.status == "failed"), "the stage")
+        say(f"\nThe log of {failed}: {_short(summary.log)}" + (", which ends with" if lines else ""))
         for line in lines:
             say(f"  {line}")
     if summary.status == "not_blessed":

@@ -162,7 +162,7 @@ def test_run_command_failing_stage_shows_last_lines_and_path(recipe: str, capsys
     fakes.HOOKS["trainer"] = says_and_fails
     assert main(["run", "--config", recipe]) == 1
     out, err = capsys.readouterr()
-    assert out.endswith("\nIts log: runs/fake/logs/trainer-2.log, which ends with\n  epoch 1: nats 3.2\n")
+    assert out.endswith("\nThe log of trainer: runs/fake/logs/trainer-2.log, which ends with\n  epoch 1: nats 3.2\n")
     assert "no luck" not in out  # the message is said once
     assert err == "epoch 1: nats 3.2\nerror: no luck\n"
 
@@ -173,7 +173,7 @@ def test_run_command_stage_that_failed_without_a_word_shows_the_path_alone(recip
 
     fakes.HOOKS["trainer"] = fails
     assert main(["run", "--config", recipe]) == 1
-    assert capsys.readouterr().out.endswith("\nIts log: runs/fake/logs/trainer-2.log\n")
+    assert capsys.readouterr().out.endswith("\nThe log of trainer: runs/fake/logs/trainer-2.log\n")
 
 
 def test_run_command_json_names_the_log(recipe: str, tmp_path: Path, capsys: Terminal) -> None:
@@ -184,4 +184,4 @@ def test_run_command_json_names_the_log(recipe: str, tmp_path: Path, capsys: Ter
 
 def test_run_command_that_succeeds_names_no_log(recipe: str, capsys: Terminal) -> None:
     assert main(["run", "--config", recipe]) == 0
-    assert "Its log" not in capsys.readouterr().out
+    assert "The log of" not in capsys.readouterr().out
