@@ -66,12 +66,12 @@ class Meter:
         done = threading.Event()
         started = time.monotonic()
 
-        def figures() -> str:
+        def figures(ended: bool = False) -> str:
             *counts, size = map(sum, zip(*_TICK.iter_unpack(_whole(path.read_bytes())), strict=True))
             units = ("documents", "characters", "tokens")
             done = "".join(f"{n:,} {unit}  " for n, unit in zip(counts, units, strict=True) if n)
             seconds = max(time.monotonic() - started, 1e-3)
-            left = f"  ETA {seconds * (self.total - size) / size:.0f} s" if 0 < size < self.total else ""
+            left = f"  ETA {seconds * (self.total - size) / size:.0f} s" if 0 < size < self.total and not ended else ""
             return f"{self.label}: {done}{size / 1e6 / seconds:,.1f} MB/s{left}"
 
         def show() -> None:
@@ -91,7 +91,7 @@ class Meter:
         try:
             yield
             if path.stat().st_size:
-                console.print(figures(), markup=False)
+                console.print(figures(ended=True), markup=False)
         finally:
             done.set()
             watcher.join()

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def infer(
         shards = divide(files)
         (folder / _COUNTS).mkdir()
         job = Job(call, Layout(field, key, longest), format, batch_size, len(shards), str(folder))
-        meter = Meter("bulk", str(folder / "progress"))
+        meter = Meter("bulk", str(folder / "progress"), sum(map(_size, shards)))
         runner: dict[str, Any] = {"runner": "FnApiRunner"}
         if workers > 1:
             runner |= {"direct_num_workers": workers, "direct_running_mode": "multi_processing"}
@@ -188,7 +188,11 @@ class Infer(beam.PTransform):
 def read_shard(numbered: tuple[int, list[Piece]], layout: Layout) -> Shard:
     """Reads the records of a shard."""
     number, pieces = numbered
-    return Shard(number, [record for piece in pieces for record in read(piece, layout)])
+    return Shard(number, [record for piece in pieces for record in read(piece, layout)], _size(pieces))
+
+
+def _size(pieces: Iterable[Piece]) -> int:
+    return sum(piece.stop - piece.start for piece in pieces)
 
 
 def write_shard(shard: Shard, job: Job, meter: Meter) -> None:
@@ -205,7 +209,7 @@ def write_shard(shard: Shard, job: Job, meter: Meter) -> None:
         "classes": texts(shard.classes),
     }
     _write(folder / _COUNTS / f"{shard.number:05d}", json.dumps(counts).encode())
-    meter.add(documents=len(rows), tokens=shard.tokens, bytes=len(answers))
+    meter.add(documents=len(rows), tokens=shard.tokens, bytes=shard.size)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -27,6 +27,7 @@ class Shard:
     Attributes:
         number: Which shard of the output it is.
         records: In order.
+        size: Bytes of the files that hold them.
         answers: One for each record: `key`, `seed` where there is one, and the signature's outputs as plain Python
             values; or why it has none.
         tokens: How many a language model wrote, or else how many were read.
@@ -35,6 +36,7 @@ class Shard:
 
     number: int
     records: list[Record | Bad]
+    size: int
     answers: list[Row | Bad] = dataclasses.field(default_factory=list)
     tokens: int = 0
     classes: list[bytes] | None = None

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from components.metrics.bootstrap import Sums
 
+LAST_BLESSED = "last blessed"  # what progress calls its pass
+
 
 class Figures(NamedTuple):
     """What thresholds are on: figures of the eval split and of its slices.

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.evaluator.evaluation import Evaluation, Figures
+from components.evaluator.evaluation import LAST_BLESSED, Evaluation, Figures
 from components.evaluator.reencode import encode_examples
 from components.evaluator.slices import by_value
 from components.metrics.bootstrap import Measured
+from components.progress import shown
 from components.tasks.classification import Classifier
 from components.tasks.example_task import ExampleModel, Judgement, Spec, Split, predictions_of
 from components.tasks.generating import GeneratingModel
@@ -39,7 +40,7 @@ def evaluate_examples(model: ExampleModel, graph: Path, transformed: Path, beam_
         if name not in Manifest.load(transformed).splits:
             continue
         held_out = Examples(transformed, name)
-        judged = _judged(model, spec, held_out, train, beam_width)
+        judged = _judged(name, model, spec, held_out, train, beam_width)
         figures[name] = _figures(model, spec, held_out, judged)
         metrics[name] = {
             **{metric: found.value for metric, found in judged.metrics.items()},
@@ -62,11 +63,14 @@ def example_figures(model: ExampleModel, graph: Path, examples: Path, beam_width
     spec = Spec.read(graph)
     with tempfile.TemporaryDirectory() as folder:
         held_out = encode_examples(examples, graph, Path(folder))
-        judged = _judged(model, spec, held_out, held_out, beam_width)  # what its own baselines reach is not asked
+        # What its own baselines reach is not asked.
+        judged = _judged(LAST_BLESSED, model, spec, held_out, held_out, beam_width)
         return _figures(model, spec, held_out, judged)
 
 
-def _judged(model: ExampleModel, spec: Spec, held_out: Examples, train: Examples, beam_width: int) -> Judgement:
+def _judged(
+    title: str, model: ExampleModel, spec: Spec, held_out: Examples, train: Examples, beam_width: int
+) -> Judgement:
     def predict_batch(features: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
         if isinstance(model, GeneratingModel):
             return model.search(features, lengths, beam_width)
@@ -74,11 +78,15 @@ def _judged(model: ExampleModel, spec: Spec, held_out: Examples, train: Examples
 
     predict, names = compile_inference(model, predict_batch), model.input_names(list(spec.features))
     predictions: dict[str, list[Any]] = {}
-    for numbers, predicted in predictions_of(predict, held_out, _ROWS, names):
-        for output, rows in model.kept(predicted, numbers, held_out).items():
-            places = predictions.setdefault(output, [None] * len(held_out))
-            for number, row in zip(numbers.tolist(), rows, strict=True):
-                places[number] = row
+    done = 0
+    with shown(f"evaluator: {title}", len(held_out), "examples") as told:
+        for numbers, predicted in predictions_of(predict, held_out, _ROWS, names):
+            for output, rows in model.kept(predicted, numbers, held_out).items():
+                places = predictions.setdefault(output, [None] * len(held_out))
+                for number, row in zip(numbers.tolist(), rows, strict=True):
+                    places[number] = row
+            done += len(numbers)
+            told(done)
     return model.judge(Split(held_out, predictions), train, spec)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from components.documents import Documents
 from components.evaluator.baselines import trigram_nats, unigram_nats
-from components.evaluator.evaluation import Evaluation, Figures
+from components.evaluator.evaluation import LAST_BLESSED, Evaluation, Figures
 from components.evaluator.reencode import encode_stream
 from components.evaluator.report import metrics_table, probability_table, worst_documents
 from components.evaluator.slices import by_value, token_classes
 from components.metrics.bootstrap import Sums, divided, interval
+from components.progress import shown
 from components.tasks.language_model import LanguageModel
 from components.tasks.likelihood import Likelihood, evaluate, probabilities, scorer
 from components.trainer.backend import compile_inference
@@ -57,7 +58,7 @@ def evaluate_language(
     kept: dict[str, Any] = {}
     read: dict[str, _Read] = {}
     for split in splits:
-        read[split] = _read(model, tokenizer, streams[split], documents[split])
+        read[split] = _read(split, model, tokenizer, streams[split], documents[split])
         result, figures = read[split]
         nats = {
             "unigram": unigram_nats(streams["train"], streams[split], len(tokenizer)),
@@ -91,12 +92,16 @@ def evaluate_language(
 def language_figures(model: LanguageModel, graph: Path, examples: Path) -> Figures:
     """Figures of the eval split by a model with a vocabulary of its own: the documents are encoded with that."""
     tokenizer, documents = load_tokenizer(graph), Documents.splits(examples)["eval"]
-    return _read(model, tokenizer, encode_stream(examples, tokenizer), documents).figures
+    return _read(LAST_BLESSED, model, tokenizer, encode_stream(examples, tokenizer), documents).figures
 
 
-def _read(model: LanguageModel, tokenizer: Tokenizer, stream: np.ndarray, documents: Documents) -> _Read:
+def _read(title: str, model: LanguageModel, tokenizer: Tokenizer, stream: np.ndarray, documents: Documents) -> _Read:
     score = compile_inference(model, scorer(model))
-    result = evaluate(stream, tokenizer.end, score, model.initial_states)
+    total = len(stream) - 1
+    with shown(f"evaluator: {title}", total, "tokens") as told:
+        result = evaluate(
+            stream, tokenizer.end, score, model.initial_states, on_progress=lambda share: told(round(share * total))
+        )
     characters = np.diff(documents.offsets[:, 1]) + 1  # of each document, its end counted as one
     if len(characters) != len(result.tokens_by_document):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.documents import Feature
@@ -93,6 +93,13 @@ def file_pieces(files: Iterable[InputFile], layout: str) -> Iterator[tuple[Piece
                 yield Piece(file.id, file.path, start, stop), stop - start
         else:
             yield Piece(file.id, file.path), file.size
+
+
+def bytes_of_text(pieces: Sequence[tuple[Piece, int]], layout: str) -> int:
+    """How many bytes of documents there will be, about; 0 where the files' sizes do not tell."""
+    if layout not in ("file", "line", "separator") or any(is_compressed(piece.path) for piece, _ in pieces):
+        return 0
+    return sum(size for _, size in pieces)
 
 
 def make_groups(pieces: Iterable[tuple[Piece, int]]) -> Iterator[Group]:

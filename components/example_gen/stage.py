@@ -18,7 +18,7 @@ from components.example_gen.bad_records import FILE, Marked, bad_records, error_
 from components.example_gen.datasets.locate import Located, locate
 from components.example_gen.datasets.registry import find
 from components.example_gen.features import features_of
-from components.example_gen.groups import Job, Piece, file_pieces, make_groups
+from components.example_gen.groups import Job, Piece, bytes_of_text, file_pieces, make_groups
 from components.example_gen.sources import InputFile, digest, list_files
 from components.example_gen.split_names import KNOWN, split_code_in
 from components.example_gen.splits import Part, by_hash, by_position, given, same
@@ -88,7 +88,7 @@ class ExampleGen(Stage):
         import_quietly("apache_beam")
         from components.beam_run import ForEach, Meter, run_pipeline
 
-        meter = Meter("example_gen", str(staging / "progress"))
+        meter = Meter("example_gen", str(staging / "progress"), bytes_of_text(pieces, job.layout))
         with meter.shown():
             run_pipeline(groups, ForEach("Stage groups", stage_group, (job, meter.add)), self.beam.model_dump())
         return StagedCorpus(groups, job)

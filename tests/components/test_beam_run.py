@@ -4,12 +4,14 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 
+from components import beam_run
 from components.beam_run import Meter, run_pipeline
 from pipeline.config import BeamConfig
 from tests.components.transform.reference import CASES, everything, run_transform, write_examples
@@ -74,14 +76,27 @@ def test_meter_shows_what_was_counted_and_leaves_no_file(tmp_path: Path, capsys:
     assert not (tmp_path / "progress").exists()
 
 
-def test_meter_that_knows_the_whole_tells_the_time_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_meter_that_knows_the_whole_tells_the_time_left_until_it_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_run, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(beam_run, "_SECONDS_BETWEEN_LINES", 0)
     meter = Meter("test", str(tmp_path / "progress"), total=1000)
+    said = ""
     with meter.shown():
         meter.add(bytes=250)
-    assert re.search(r" MB/s  ETA \d+ s\n$", capsys.readouterr().err)
-    with meter.shown():
-        meter.add(bytes=1000)
-    assert "ETA" not in capsys.readouterr().err
+        for _ in range(1000):
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+            if said:
+                break
+        # The whole is known about only: an estimate may be left over at the end.
+        meter.add(bytes=700)
+        monkeypatch.setattr(beam_run, "_SECONDS_BETWEEN_LINES", 1000)
+        time.sleep(0.05)
+        capsys.readouterr()
+    assert re.match(r"test: \d+\.\d MB/s  ETA \d+ s\n", said)
+    assert re.fullmatch(r"test: \d+\.\d MB/s\n", capsys.readouterr().err)
 
 
 def test_meter_file_is_removed_when_the_work_fails(tmp_path: Path) -> None:

@@ -246,6 +246,15 @@ def test_no_records_make_an_empty_output(full: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "out") == {"answers-00000-of-00001.jsonl": b""}
 
 
+def test_shards_tell_how_much_of_the_files_is_done(prompts: Path) -> None:
+    shards = records.divide([str(prompts)])
+    layout = records.Layout(None, None, 1000)
+    sizes = [bulk.read_shard(numbered, layout).size for numbered in enumerate(shards)]
+    assert len(sizes) == 3
+    assert min(sizes) > 0
+    assert sum(sizes) == prompts.stat().st_size == sum(map(bulk._size, shards))
+
+
 def test_batches_are_of_like_length_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "_LARGEST_BATCH", 12)
     texts = {3: "aaaa", 4: "", 6: "bbbbbbbbbbbbbbbb", 7: "cc", 8: "dddd", 9: "eeee", 10: "ffff", 12: "g"}

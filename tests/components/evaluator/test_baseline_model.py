@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from components import progress
 from components.documents import Documents
 from components.evaluator.examples import evaluate_examples, example_figures
 from components.evaluator.stage import Evaluator
@@ -136,6 +137,20 @@ def test_evaluator_baseline_is_evaluated_on_the_data_of_now_with_its_own_vocabul
     assert ("nats" in found["metrics"]) == (tokenizer is SAME)
 
 
+def test_evaluator_tells_how_far_each_of_its_passes_is(judging, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+    judging.judge(judging.train("a", seed=1), **ANY)
+    capsys.readouterr()
+    judging.judge(judging.train("b", seed=2), **NONE)
+    told = [line.partition("  ")[0] for line in capsys.readouterr().err.splitlines() if "tokens/s" in line]
+    eval_tokens = sum(len(text) + 1 for text in TEXTS["eval"])
+    assert told == [
+        f"evaluator: eval: {eval_tokens}/{eval_tokens} tokens",
+        "evaluator: test: 3/3 tokens",
+        f"evaluator: last blessed: {eval_tokens}/{eval_tokens} tokens",
+    ]
+
+
 def test_evaluator_nats_of_another_vocabulary_are_not_compared_and_refuse(judging):
     judging.judge(judging.train("a", OTHER), **ANY)
     folder = judging.judge(
@@ -231,6 +246,15 @@ def test_example_figures_of_the_own_vocabulary_are_those_of_the_evaluation(tmp_p
     labels = [fields["label"] for fields in Documents.splits(examples)["eval"].fields()]
     right = expected.overall["accuracy"].statistics[np.asarray(labels) == "rises"][:, 0].sum()
     assert recall == pytest.approx(right / labels.count("rises"))
+
+
+def test_evaluator_tells_how_many_examples_are_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+    model, graph, transformed, examples = classified(tmp_path)
+    evaluate_examples(model, graph, transformed)
+    count = len(Documents.splits(examples)["eval"])
+    *_, last = (line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluator: eval: "))
+    assert last.startswith(f"evaluator: eval: {count}/{count} examples  ")
 
 
 def test_example_figures_of_a_class_that_the_model_does_not_know_is_an_error(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.example_gen import groups
-from components.example_gen.groups import Job, Piece, file_pieces, make_groups
+from components.example_gen.groups import Job, Piece, bytes_of_text, file_pieces, make_groups
 from components.example_gen.sources import InputFile
 from pipeline.config import FieldsConfig
 
@@ -51,3 +51,19 @@ def test_file_pieces_compressed_file_is_not_divided(monkeypatch: pytest.MonkeyPa
 )
 def test_job_numbers_documents_that_have_no_name(layout: str, fields: FieldsConfig, numbered: bool) -> None:
     assert Job("/staging", layout, fields).numbered is numbered
+
+
+@pytest.mark.parametrize(
+    ("layout", "names", "expected"),
+    [
+        ("file", ["a.txt", "b.txt"], 300),
+        ("line", ["a.txt", "b.txt"], 300),
+        ("separator", ["a.txt", "b.txt"], 300),
+        ("file", ["a.txt", "b.txt.gz"], 0),  # what it will be unpacked is not known
+        ("markdown", ["a.md", "b.md"], 0),  # nor how much is marks
+        ("jsonl", ["a.jsonl", "b.jsonl"], 0),
+    ],
+)
+def test_bytes_of_text_are_known_of_plain_files_of_text(layout: str, names: list[str], expected: int) -> None:
+    pieces = [(Piece(name, name), size) for name, size in zip(names, (100, 200), strict=True)]
+    assert bytes_of_text(pieces, layout) == expected
