@@ -19,7 +19,7 @@ def inputs(tmp_path, full):
     for key, folder in folders.items():
         folder.mkdir(parents=True)
         (folder / "something").write_text(key)
-        record = {"stage": folder.parts[-3], "id": 1, "fingerprint": f"f-{key}", "outputs": {key: ""}}
+        record = {"stage": folder.parts[-3], "id": 1, "fingerprint": f"f-{key}", "inputs": {}, "outputs": {key: ""}}
         (folder.parent / "execution.json").write_text(json.dumps(record))
     files.save(full.model, folders["model"])
     full.tokenizer.save(folders["transform_graph"])
