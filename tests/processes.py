@@ -26,6 +26,11 @@ print(len(started))
 """
 
 
+def fresh_environment() -> dict[str, str]:
+    """The environment of a shell that types a command: without what libraries that are imported here have set."""
+    return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
 def heeding_interrupts(*arguments: str) -> list[str]:
     """A command line of Python that heeds SIGINT, though what is started from the background of a script ignores it."""
     # Not `preexec_fn`: it forks, and libraries that are loaded here say things at that.

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.processes import fresh_environment
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Servers take longest, and tests/components/infra_validator asks them.
 SMALL = [
@@ -18,7 +20,9 @@ SMALL = [
 def command(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Runs run_pipeline.py."""
     line = [sys.executable, str(REPOSITORY / "run_pipeline.py"), *map(str, arguments)]
-    return subprocess.run(line, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    return subprocess.run(
+        line, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=fresh_environment()
+    )
 
 
 def run_json(*arguments: str | Path, code: int = 0) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.command_line import REPOSITORY
+from tests.processes import fresh_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,7 +35,7 @@ def commands(text: str) -> list[tuple[str, str]]:
 def typed(lines: list[str], folder: Path) -> list[str]:
     """What one shell prints after each command, on stdout and stderr, as at a terminal."""
     script = "".join(f"{line}\ncode=$?; echo '{_AFTER}'; (exit $code)\n" for line in lines)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash"],
         input=script,
@@ -42,7 +43,7 @@ def typed(lines: list[str], folder: Path) -> list[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env=environment,
+        env=fresh_environment() | {"PATH": path, "COLUMNS": "200"},
         timeout=_SECONDS,
         check=False,
     )

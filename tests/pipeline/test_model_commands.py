@@ -23,7 +23,7 @@ from components.served import training_text
 from pipeline.cli import main
 from pipeline.code import SOURCE_ROOT
 from tests.components.exporter import exported
-from tests.processes import heeding_interrupts
+from tests.processes import fresh_environment, heeding_interrupts
 
 DEFAULTS = {
     "model": Path("m"),
@@ -307,9 +307,7 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of run_pipeline.py, with pipes; its output is not buffered here."""
     line = heeding_interrupts(str(SOURCE_ROOT / "run_pipeline.py"), *map(str, arguments))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # Libraries that are imported here set it, to another value than the command would.
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    with subprocess.Popen(line, cwd=SOURCE_ROOT, env=environment, bufsize=0, **pipes) as process:
+    with subprocess.Popen(line, cwd=SOURCE_ROOT, env=fresh_environment(), bufsize=0, **pipes) as process:
         try:
             yield process
         finally:
