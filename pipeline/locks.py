@@ -17,12 +17,25 @@ def locked(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterato
         path: The file; its folder exists.
         on_wait: Called if somebody else holds it.
     """
-    descriptor = _acquire(path, wait=False)
-    if descriptor is None:
-        on_wait()
-        descriptor = _acquire(path, wait=True)
+    with locked_if_free(path) as is_ours:
+        if is_ours:
+            yield
+            return
+    on_wait()
+    descriptor = _acquire(path, wait=True)
+    assert descriptor is not None
     try:
         yield
+    finally:
+        _release(path, descriptor)
+
+
+@contextlib.contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Holds a lock file, which is removed afterwards, unless somebody else does; yields whether it does."""
+    descriptor = _acquire(path, wait=False)
+    try:
+        yield descriptor is not None
     finally:
         if descriptor is not None:
             _release(path, descriptor)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline import graph
+from pipeline.attempt import UNFORGOTTEN, execution_folders, execution_of
 from pipeline.config import Config
 from pipeline.decision import FIRST_TIME, damaged, decide
 from pipeline.errors import UsageError, did_you_mean
@@ -18,7 +20,7 @@ from pipeline.files import TEMPORARY, digest_folder
 from pipeline.fingerprint import ingredients
 from pipeline.locks import remove_stale
 from pipeline.metadata import FILE_NAME, Execution, MetadataStore, StoredArtifact, StoreError
-from pipeline.session import UNFORGOTTEN, Listener, Session, execution_folders, execution_of
+from pipeline.session import Listener, Session
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
 
@@ -56,16 +58,25 @@ def run(
     with _open(root, on_event) as store:
         earlier = _earlier(stages, first, last, store, f"--from {from_stage}")
         config = _configured(stages[:first], config, store, f"--from {from_stage}")
-        session = Session(config, store, on_event, config_path)
-        for position, stage in enumerate(stages):
-            if position < first:
-                session.skip(stage.stage_name(), earlier[stage.stage_name()])
-            elif position > last or session.over:
-                session.skip(stage.stage_name())
-            else:
-                inputs = {key: session.artifacts[key] for key in stage.inputs}
-                session.run(stage, inputs, forced=stage.stage_name() in force)
-        return session.finish()
+        with contextlib.closing(Session(config, store, on_event, config_path)) as session:
+            for position, stage in enumerate(stages):
+                if position < first:
+                    session.skip(stage.stage_name(), earlier[stage.stage_name()])
+                elif position > last or session.over:
+                    session.skip(stage.stage_name())
+                else:
+                    inputs = {key: session.artifacts[key] for key in stage.inputs}
+                    session.run(stage, inputs, force, _ahead(stages[position : last + 1], session.artifacts))
+            return session.finish()
+
+
+def _ahead(stages: Sequence[type[Stage]], there: Collection[str]) -> Iterator[type[Stage]]:
+    """Those that could begin beside the first: what they read is there, and how they are configured is known."""
+    for before, stage in itertools.pairwise(stages):
+        if before.configures:
+            return
+        if stage.ahead and all(key in there for key in stage.inputs):
+            yield stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +184,7 @@ def run_stage(
             if key in stage.inputs:
                 artifacts[key] = StoredArtifact(stage.inputs[key].__name__, path.resolve(), digest_folder(path))
         session = Session(config, store, on_event, config_path)
-        session.run(stage, artifacts, forced=False)
+        session.run(stage, artifacts)
         for key, path in wanted.items():
             if key in session.artifacts:
                 _copy(session.artifacts[key].path, path)

@@ -1,33 +1,39 @@
-"""One run in progress: runs or reuses each stage, keeps its outputs whole or absent, and remembers what happened."""
+"""One run in progress: what runs, what is reused, what has begun before its turn, and what came of it."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import importlib.metadata
-import json
-import os
-import shutil
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.apart import Apart
+from pipeline.attempt import UNFORGOTTEN, Attempt, execution_of, paths_of
 from pipeline.config import Config
-from pipeline.decision import damaged, decide
+from pipeline.decision import Decision, damaged, decide
 from pipeline.errors import NotBlessed, Refused
-from pipeline.files import EXECUTION, TEMPORARY, digest_folder, sync_folder
+from pipeline.files import TEMPORARY
 from pipeline.fingerprint import hash_ingredients, ingredients
-from pipeline.locks import locked
+from pipeline.locks import locked, locked_if_free
 from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError
 from pipeline.stage import Stage
-from pipeline.stage_log import kept, log_of
 from pipeline.summary import RunSummary, StageResult
 
 Listener = Callable[[StageResult], None]
-# Ends the name of a file in .tmp: this execution is complete, or about to be, and `Stage.forget` was not called yet.
-UNFORGOTTEN = ".unforgotten"
-_LIBRARIES = ("tensorflow", "keras", "jax", "numpy", "apache-beam")  # whose versions lineage tells
+# Bytes of its inputs from which a stage may begin ahead: a process of its own has to import Beam first.
+_WORTH_A_PROCESS = 32 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class _Begun:
+    """A stage at work before its turn."""
+
+    attempt: Attempt
+    work: Apart
+    reason: str
+    lock: contextlib.ExitStack
 
 
 class Session:
@@ -50,6 +56,7 @@ class Session:
         self._reasons: list[str] = []
         self._exception: Exception | None = None
         self._failed_log: Path | None = None
+        self._begun: dict[str, _Begun] = {}
         self._clock = time.perf_counter()
         self._run_id = store.start_run(config_path, config.model_dump(mode="json"))
 
@@ -57,14 +64,33 @@ class Session:
         """Uses the outputs of an earlier execution, if given, without running the stage."""
         self._record(name, "skipped", 0.0, previous if previous is not None and not damaged(previous) else None)
 
-    def run(self, stage_class: type[Stage], inputs: Mapping[str, StoredArtifact], forced: bool) -> None:
-        """Runs a stage, or finds that an execution of the same fingerprint will do."""
+    def run(
+        self,
+        stage_class: type[Stage],
+        inputs: Mapping[str, StoredArtifact],
+        force: Collection[str] = (),
+        ahead: Iterable[type[Stage]] = (),
+    ) -> None:
+        """Runs a stage, or finds that an execution of the same fingerprint will do.
+
+        Args:
+            stage_class: The stage.
+            inputs: What it reads.
+            force: Names of the stages that run whatever is found.
+            ahead: Later stages whose inputs are in `artifacts`: they may begin if this one runs.
+        """
         name, clock = stage_class.stage_name(), time.perf_counter()
         execution, reason = None, ""
         try:
             stage = stage_class.from_config(self._config)
-            execution, reason = self._find_or_execute(stage, inputs, forced)
-            paths = {key: artifact.path for key, artifact in execution.outputs.items()}
+            begun = self._begun.pop(name, None)
+            if begun is None:
+                execution, reason = self._find_or_execute(stage, inputs, force, ahead)
+            else:
+                clock, reason = begun.attempt.clock, begun.reason
+                with begun.lock:
+                    execution = self._complete(begun.attempt, begun.work.wait)
+            paths = paths_of(execution.outputs)
             reasons = stage.refusals(paths, self._root)
             if reasons:
                 raise Refused(name, paths.values(), reasons)
@@ -96,6 +122,14 @@ class Session:
         reasons = tuple(self._reasons)
         return RunSummary(self._status, self._run_id, self._root, results, reasons, self._exception, self._failed_log)
 
+    def close(self) -> None:
+        """Ends what has begun before its turn and was not waited for."""
+        while self._begun:
+            _, begun = self._begun.popitem()
+            with begun.lock:
+                begun.work.end()
+                begun.attempt.give_up(RuntimeError("Runner: the run ended before it was the turn of this stage."))
+
     def _refusals(self) -> list[str]:
         reasons = []
         for artifact in self.artifacts.values():
@@ -110,28 +144,72 @@ class Session:
         self.artifacts.update(outputs)
         execution_id = execution.id if execution else None
         self._store.record_stage(self._run_id, len(self._results), name, status, seconds, execution_id)
-        paths = {key: artifact.path for key, artifact in outputs.items()}
-        self._results.append(StageResult(name, status, seconds, paths, execution_id, reason))
+        self._results.append(StageResult(name, status, seconds, paths_of(outputs), execution_id, reason))
         self._on_event(self._results[-1])
 
     def _find_or_execute(
-        self, stage: Stage, inputs: Mapping[str, StoredArtifact], forced: bool
+        self,
+        stage: Stage,
+        inputs: Mapping[str, StoredArtifact],
+        force: Collection[str],
+        ahead: Iterable[type[Stage]],
     ) -> tuple[Execution, str]:
         """Returns the execution that stands in for a new one, or a new one and why there is one."""
         name = stage.stage_name()
-        parts = ingredients(stage, {key: artifact.digest for key, artifact in inputs.items()}, self._root)
-        # Of two runs that want the same, one does it and the other waits, and finds it.
-        lock = self._root / TEMPORARY / f"{name}-{hash_ingredients(parts)[:32]}.lock"
+        parts = self._ingredients(stage, inputs)
         waiting = StageResult(name, "running", reason="another run is at it; waiting")
-        with locked(lock, on_wait=lambda: self._on_event(waiting)):
-            self._forget_completed(stage)
-            decision = decide(stage, parts, self._store, self._root, forced)
+        with locked(self._lock_of(name, parts), on_wait=lambda: self._on_event(waiting)):
+            decision = self._decide(stage, parts, name in force)
             if decision.execution is not None:
                 return decision.execution, ""
             self._on_event(StageResult(name, "running", reason=decision.reason))
-            if forced:
-                stage.forget(self._root)
-            return self._execute(stage, parts, inputs), decision.reason
+            for later in ahead:
+                self._begin(later, name, force)
+            attempt = Attempt.start(self._store, stage, parts, inputs)
+            return self._complete(attempt, attempt.run), decision.reason
+
+    def _complete(self, attempt: Attempt, work: Callable[[], None]) -> Execution:
+        self._failed_log = attempt.log  # until it is complete
+        execution = attempt.complete(work)
+        self._failed_log = None
+        return execution
+
+    def _begin(self, stage_class: type[Stage], beside: str, force: Collection[str]) -> None:
+        """Begins a stage before its turn, if it has to run and has much to read."""
+        name = stage_class.stage_name()
+        inputs = {key: self.artifacts[key] for key in stage_class.inputs}
+        if name in self._begun or sum(_size(artifact.path) for artifact in inputs.values()) < _WORTH_A_PROCESS:
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                stage = stage_class.from_config(self._config)
+                parts = self._ingredients(stage, inputs)
+            except Exception:
+                return  # raised again when it is its turn, unless another stage has ended the run by then
+            # Not waited for: another run that has it may be waiting for what this one holds.
+            if not stack.enter_context(locked_if_free(self._lock_of(name, parts))):
+                return
+            decision = self._decide(stage, parts, name in force)
+            if decision.execution is not None:
+                return
+            self._on_event(StageResult(name, "running", reason=f"{decision.reason}; beside {beside}"))
+            attempt = Attempt.start(self._store, stage, parts, inputs)
+            work = attempt.run_apart()
+            self._begun[name] = _Begun(attempt, work, decision.reason, stack.pop_all())
+
+    def _ingredients(self, stage: Stage, inputs: Mapping[str, StoredArtifact]) -> dict[str, Any]:
+        return ingredients(stage, {key: artifact.digest for key, artifact in inputs.items()}, self._root)
+
+    def _lock_of(self, name: str, parts: Mapping[str, Any]) -> Path:
+        # Of two runs that want the same, one does it and the other waits, and finds it.
+        return self._root / TEMPORARY / f"{name}-{hash_ingredients(parts)[:32]}.lock"
+
+    def _decide(self, stage: Stage, parts: Mapping[str, Any], forced: bool) -> Decision:
+        self._forget_completed(stage)
+        decision = decide(stage, parts, self._store, self._root, forced)
+        if forced:
+            stage.forget(self._root)
+        return decision
 
     def _forget_completed(self, stage: Stage) -> None:
         """Does what a process was killed before: what a complete execution went on from must stop no other one."""
@@ -141,94 +219,6 @@ class Session:
                 stage.forget(self._root)
                 left.unlink(missing_ok=True)
 
-    def _execute(self, stage: Stage, parts: dict[str, Any], inputs: Mapping[str, StoredArtifact]) -> Execution:
-        """Runs the stage in a temporary folder that one rename turns into its outputs."""
-        name, started, clock = stage.stage_name(), time.time(), time.perf_counter()
-        above = max((int(folder.name) for folder in execution_folders(self._root)), default=0)
-        fingerprint, properties = hash_ingredients(parts), {**parts, "libraries": _versions()}
-        execution_id = self._store.start_execution(name, fingerprint, properties, above)
-        folder = self._root / TEMPORARY / f"{os.getpid()}-{name}-{execution_id}"
-        log = log_of(self._root, name, execution_id)
-        try:
-            paths = {output: folder / output for output in stage.outputs}
-            for path in paths.values():
-                path.mkdir(parents=True)
-            with kept(log):
-                stage.run({key: artifact.path for key, artifact in inputs.items()}, paths, self._root)
-            for output, path in paths.items():
-                if not path.is_dir() or not any(path.iterdir()):
-                    raise RuntimeError(
-                        f"Runner: a stage must fill each output. Received: {name} left {output!r} empty."
-                    )
-            digests = {output: digest_folder(path) for output, path in paths.items()}
-            seconds = time.perf_counter() - clock
-            record = {
-                "id": execution_id,
-                "fingerprint": fingerprint,
-                **properties,
-                "outputs": digests,
-                "started": started,
-                "seconds": round(seconds, 3),
-            }
-            final = self._root / name / str(execution_id)
-            _publish(folder, final, json.dumps(record, indent=2, sort_keys=True) + "\n")
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._failed_log = log
-            self._note_failure(error, execution_id, time.perf_counter() - clock)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise RuntimeError(
-                    f"Runner: {name} must have room for its outputs. Received: {error.strerror} "
-                    f"({error.filename or folder}); {shutil.disk_usage(self._root).free / 1e6:,.1f} MB are free in "
-                    f"{self._root} without them. "
-                    "Make room; the same command goes on with what is done."
-                ) from error
-            raise
-        outputs = {
-            output: StoredArtifact(kind.__name__, final / output, digests[output])
-            for output, kind in stage.outputs.items()
-        }
-        unforgotten = folder.with_suffix(UNFORGOTTEN)
-        unforgotten.touch()
-        self._store.complete_execution(execution_id, seconds, inputs, outputs)
-        stage.forget(self._root)
-        unforgotten.unlink(missing_ok=True)
-        return Execution(execution_id, name, inputs, outputs, properties, fingerprint, started, seconds)
 
-    def _note_failure(self, error: BaseException, execution_id: int, seconds: float) -> None:
-        state = "not_blessed" if isinstance(error, NotBlessed) else "failed"
-        try:
-            self._store.fail_execution(execution_id, seconds, str(error) or type(error).__name__, state)
-        except StoreError as unsaid:  # the next run finds it without an owner
-            error.add_note(str(unsaid))
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for library in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # not every backend is installed
-            versions[library] = importlib.metadata.version(library)
-    return versions
-
-
-def _publish(folder: Path, final: Path, record: str) -> None:
-    """Writes the marker last and renames the folder: its outputs appear together, or not at all."""
-    with (folder / EXECUTION).open("w", encoding="utf-8") as stream:
-        stream.write(record)
-        stream.flush()
-        os.fsync(stream.fileno())
-    final.parent.mkdir(exist_ok=True)
-    sync_folder(folder)
-    folder.rename(final)
-    sync_folder(final.parent)
-
-
-def execution_of(path: Path) -> int | None:
-    """Which execution something in .tmp belongs to; None for none."""
-    number = path.stem.rpartition("-")[2]
-    return int(number) if number.isdigit() else None
-
-
-def execution_folders(root: Path) -> list[Path]:
-    """Lists the folders of executions below a root, registered or not."""
-    return [file.parent for file in root.glob(f"*/*/{EXECUTION}") if file.parent.name.isdigit()]
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

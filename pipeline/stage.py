@@ -27,11 +27,14 @@ class Stage:
         inputs: Name → type of each artifact read.
         outputs: Name → type of each artifact written.
         configures: The stages after it get the configuration that `configured` returns.
+        ahead: May begin as soon as its inputs are there, in a process of its own, while stages before it in the graph
+            are at work. They may still end the run: nothing may come of it but its outputs.
     """
 
     inputs: ClassVar[Mapping[str, type[Artifact]]] = {}
     outputs: ClassVar[Mapping[str, type[Artifact]]] = {}
     configures: ClassVar[bool] = False
+    ahead: ClassVar[bool] = False
 
     @classmethod
     def stage_name(cls) -> str:

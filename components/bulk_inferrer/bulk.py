@@ -44,7 +44,7 @@ def infer(
     batch_size: int = 128,
     longest: int = 100_000,
 ) -> dict[str, Any]:
-    """Answers every record; what is written depends on neither the workers nor the batches.
+    """Answers every record; the bytes written do not depend on the workers, and the answers not on the batches.
 
     Args:
         model: Folder of the served model or of one of its versions.

@@ -30,6 +30,7 @@ class Transform(Stage):
         "transform_graph": TransformGraph,
         "transformed_examples": TransformedExamples,
     }
+    ahead: ClassVar[bool] = True
 
     def settings(self) -> dict[str, Any]:
         # Which runner does the work changes no byte of the result.

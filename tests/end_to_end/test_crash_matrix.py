@@ -20,7 +20,7 @@ HELLO = [
     "--set", "trainer.epochs=60", "--set", "trainer.evaluate_every=20",
     "--set", "trainer.save_every_steps=7", "--set", "evaluator.thresholds.nats.upper=100",
 ]  # fmt: skip
-PUBLISH, COMPLETE = "pipeline.session:_publish", "pipeline.metadata:MetadataStore.complete_execution"
+PUBLISH, COMPLETE = "pipeline.attempt:_publish", "pipeline.metadata:MetadataStore.complete_execution"
 CHECKPOINTS, TRAINING = "components.trainer.checkpoints", "components.trainer.training:Training"
 # One after the other in one root, each run goes on with what the one before left: the stage whose execution is cut
 # short, and before or after which call of the run.

@@ -46,6 +46,29 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def assert_same_answers(found: Any, expected: Any) -> None:
+    """Equal, but for the last digits of numbers: some CPUs add up the last rows of a batch in another order."""
+    if isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-5)
+    elif isinstance(expected, list):
+        for one, other in zip(found, expected, strict=True):
+            assert_same_answers(one, other)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        assert_same_answers(list(found.values()), list(expected.values()))
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "other", [{"a": [1, "x", -2.01]}, {"a": [1, "y", -2.0]}, {"a": [2, "x", -2.0]}, {"a": [1, "x"]}]
+)
+def test_other_answers_are_not_the_same(other: dict[str, Any]) -> None:
+    assert_same_answers({"a": [1, "x", -2.000001]}, {"a": [1, "x", -2.0]})
+    with pytest.raises((AssertionError, ValueError)):
+        assert_same_answers(other, {"a": [1, "x", -2.0]})
+
+
 def test_generate_answers_are_those_of_the_signature_for_each_record_alone(full: Path, prompts: Path) -> None:
     summary = infer(full, [str(prompts)], Path("out"), signature="generate", seed=5, options=OPTIONS)
 
@@ -87,8 +110,11 @@ def test_answers_do_not_depend_on_batches(full: Path, prompts: Path) -> None:
     for size in (1, 5, 128):
         infer(full, [str(prompts)], Path(f"out{size}"), options=OPTIONS, batch_size=size)
     infer(full, [str(prompts)], Path("other"), options=OPTIONS, seed=1)
-    assert content(Path("out1")) == content(Path("out5")) == content(Path("out128"))
-    assert content(Path("out1")) != content(Path("other"))  # guard: there was something to be drawn
+    for size in (5, 128):
+        assert content(Path(f"out{size}")).keys() == content(Path("out1")).keys()
+        assert_same_answers(rows(Path(f"out{size}")), rows(Path("out1")))
+    # guard: there was something to be drawn
+    assert [row["text"] for row in rows(Path("out1"))] != [row["text"] for row in rows(Path("other"))]
 
 
 def test_answers_of_named_records_do_not_depend_on_what_is_beside_them(full: Path, prompts: Path) -> None:
@@ -98,7 +124,7 @@ def test_answers_of_named_records_do_not_depend_on_what_is_beside_them(full: Pat
     for name in ("all", "some"):
         infer(full, [f"{name}.jsonl"], Path(name), field="t", key="id", options=OPTIONS)
     by_key = {row["key"]: row for row in rows(Path("all"))}
-    assert [by_key[row["key"]] for row in rows(Path("some"))] == rows(Path("some"))
+    assert_same_answers([by_key[row["key"]] for row in rows(Path("some"))], rows(Path("some")))
     assert [row["key"] for row in rows(Path("some"))] == ["r6", "r5", "r4", "r3"]
 
 
@@ -274,7 +300,7 @@ def test_models_of_examples_answer_as_their_signature(
     tf = import_quietly("tensorflow")
     signature = tf.saved_model.load(str(model)).signatures["serving_default"]
     found = rows(Path("out100"))
-    assert content(Path("out2")) == content(Path("out100"))
+    assert_same_answers(rows(Path("out2")), found)
     for row, text in zip(found, texts, strict=True):
         alone = signature(text=tf.constant([text]))
         if kind == "classification":
