@@ -1,5 +1,5 @@
 # `make run` trains, exports and samples the quickstart; `make test` runs the tests, `make test-slow` those that take
-# longer than ten seconds, `make test-jax` all that compute, on JAX. All set up .venv on first use.
+# longest, `make test-jax` all that compute, on JAX. All set up .venv on first use.
 
 PYTHON ?= python3.11
 BIN := .venv/bin

@@ -57,7 +57,11 @@ def test_one_process_writes_blocks_enough_to_share(one_process: tuple[Path, dict
     assert sum("lane-" in name for name in files) == 64 + 2
 
 
-@pytest.mark.parametrize("options", [TWO_PROCESSES, PORTABLE], ids=["two processes", "PortableRunner"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(TWO_PROCESSES, marks=pytest.mark.slow), PORTABLE],
+    ids=["two processes", "PortableRunner"],
+)
 def test_engine_writes_the_bytes_of_one_process(
     tmp_path: Path, one_process: tuple[Path, dict[str, bytes]], options: list[str]
 ) -> None:

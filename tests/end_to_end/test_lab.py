@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.command_line import command
 
 
+@pytest.mark.slow
 def test_lab_writes_the_pictures_it_is_asked_for_and_says_what_they_show(tmp_path: Path) -> None:
     done = command("lab", "scalar", "eigen", "inputs", "receptive_field", "--output", tmp_path / "lab", "--seed", "1")
     assert done.returncode == 0, done.stderr

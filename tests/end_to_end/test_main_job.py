@@ -50,7 +50,7 @@ def test_hello_pushed_model_has_its_card_and_warm_up_requests(hello: tuple[Path,
     assert (pushed / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
-@pytest.mark.parametrize("prompt", ["h", "hel", ""])
+@pytest.mark.parametrize("prompt", ["hel", *(pytest.param(text, marks=pytest.mark.slow) for text in ("h", ""))])
 def test_hello_sampled_greedily_writes_hello_and_stops(hello: tuple[Path, dict[str, Any]], prompt: str) -> None:
     done = command("sample", "--model", hello[0] / "serving" / "hello", "--prompt", prompt, "--greedy")
     assert (done.stdout, done.returncode) == ("hello\n", 0)
@@ -65,6 +65,7 @@ def test_hello_run_prints_the_probability_of_each_next_character(hello: tuple[Pa
     assert [rows[start][i] for i in starred] == ["h", "e", "l", "l", "o", "<end>"]
 
 
+@pytest.mark.slow
 def test_sample_streamed_equals_sample_at_once(hello: tuple[Path, dict[str, Any]]) -> None:
     arguments = ["sample", "--model", hello[0] / "serving" / "hello", "--seed", "3", "--temperature", "9"]
     assert command(*arguments, "--stream").stdout == command(*arguments).stdout
@@ -129,6 +130,7 @@ def test_changed_trainer_setting_or_corpus_byte_reruns_what_depends_on_it(tmp_pa
     assert [edited[name] for name in done] == ["ran"] * 7
 
 
+@pytest.mark.slow
 def test_score_of_each_document_equals_what_the_evaluator_counted(
     three_documents: tuple[list[str], dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_score_of_each_document_equals_what_the_evaluator_counted(
         assert score["bits_per_char"] == pytest.approx(score["nats"] / math.log(2))
 
 
+@pytest.mark.slow
 def test_score_reads_standard_input(three_documents: tuple[list[str], dict[str, Any]]) -> None:
     texts, summary = three_documents
     done = command("score", "--model", summary["pushed_model"], "-", "--json", stdin=texts[1])
@@ -211,6 +214,7 @@ def test_run_killed_and_terminated_in_the_trainer_goes_on_where_it_was(tmp_path:
     assert not list((tmp_path / ".tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_run_forced_trainer_begins_anew(tmp_path: Path) -> None:
     arguments = ["--set", "example_gen.source=inline:begin anew", "--set", "example_gen.splits=same", *SMALL]
     endless = [*arguments, "--set", "trainer.epochs=1000000", "--set", "trainer.save_every_steps=1"]
@@ -224,6 +228,7 @@ def test_run_forced_trainer_begins_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_run_of_whole_documents_trains_and_evaluates(tmp_path: Path) -> None:
     corpus = tmp_path / "lines.txt"
     corpus.write_text("one\ntwo\nthree\nfour\n" * 12, encoding="utf-8")

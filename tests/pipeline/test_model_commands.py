@@ -356,6 +356,7 @@ def test_sample_whose_reader_leaves_before_the_first_character_ends_quietly(mode
         assert end_of(process) == (141, b"")
 
 
+@pytest.mark.slow
 def test_score_whose_reader_leaves_ends_quietly(model: Path) -> None:
     Path("long.txt").write_text("abc" * 20_000)
     with started("score", "--model", model, "--verbose", Path("long.txt").absolute()) as process:
@@ -365,6 +366,7 @@ def test_score_whose_reader_leaves_ends_quietly(model: Path) -> None:
         assert end_of(process) == (141, b"")
 
 
+@pytest.mark.slow
 def test_sample_interrupted_in_the_middle_of_a_stream_ends_quietly(model: Path) -> None:
     with started("sample", "--model", model, *ENDLESS) as process:
         read_beyond_the_prompt(process)

@@ -106,6 +106,7 @@ def test_generate_answers_are_those_of_the_signature_for_each_record_alone(full:
     assert summary["tokens_per_second"] > 0
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_batches(full: Path, prompts: Path) -> None:
     for size in (1, 5, 128):
         infer(full, [str(prompts)], Path(f"out{size}"), options=OPTIONS, batch_size=size)
@@ -287,7 +288,8 @@ def test_batches_are_of_like_length_and_bounded(monkeypatch: pytest.MonkeyPatch)
     assert list(handler.batches(texts, 3)) == [[4, 12, 7], [3, 8, 9], [10], [6]]
 
 
-@pytest.mark.parametrize("kind", ["classification", pytest.param("tagging", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+@pytest.mark.slow
 def test_models_of_examples_answer_as_their_signature(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def test_evaluator_same_model_again_is_reused_though_it_is_the_last_blessed_one_
     assert compared(again)["baseline"] is not None  # guard
 
 
+@pytest.mark.slow
 def test_evaluator_former_model_is_judged_anew_once_another_was_blessed(judging):
     inputs = judging.train("a")
     first = judging.judge(inputs, **ANY)
@@ -182,6 +183,7 @@ def test_evaluator_former_model_is_judged_anew_once_another_was_blessed(judging)
     assert judging.reusable(second, **ANY)  # no loop: b is still held against a
 
 
+@pytest.mark.slow
 def test_evaluator_evaluation_is_the_same_whatever_it_is_compared_with(judging):
     inputs = judging.train("a")
     alone = judging.judge(inputs, **ANY)
@@ -234,6 +236,7 @@ def classified(folder):
     return model, graph, transformed, examples
 
 
+@pytest.mark.slow
 def test_example_figures_of_the_own_vocabulary_are_those_of_the_evaluation(tmp_path):
     model, graph, transformed, examples = classified(tmp_path)
     expected = evaluate_examples(model, graph, transformed).figures

@@ -117,7 +117,7 @@ def test_initial_state_is_zero_for_each_layer_and_row(client, full):
     assert not any(state.any() for state in states.values())
 
 
-@pytest.mark.parametrize("name", ["full", "all_options"])
+@pytest.mark.parametrize("name", ["full", pytest.param("all_options", marks=pytest.mark.slow)])
 def test_step_character_by_character_equals_score_and_the_keras_model(client, name, request):
     model = request.getfixturevalue(name)
     stepped = score_by_steps(client, model, TEXT)

@@ -100,6 +100,7 @@ def test_infra_validator_folder_that_is_no_saved_model_is_refused_with_the_error
     assert sample == ""
 
 
+@pytest.mark.slow
 def test_infra_validator_weights_that_are_not_the_keras_models_are_refused(tf, model, tmp_path):
     broken = tf.saved_model.load(str(model.saved_model))
     (variable, *_) = broken.signatures["score"].variables

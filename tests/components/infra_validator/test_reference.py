@@ -22,7 +22,10 @@ def signatures_of(folder):
     return loaded, loaded.signatures
 
 
-@pytest.mark.parametrize("kind", ["byte", "word", "bpe", "char, NFKC, lower case"])
+@pytest.mark.parametrize(
+    "kind",
+    ["bpe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("byte", "word", "char, NFKC, lower case"))],
+)
 def test_reference_of_a_language_model_is_what_it_is_served_as(kind, resources, tmp_path_factory):
     model = exported.of_kind(tmp_path_factory.getbasetemp(), kind)
     found = cases(model.folder, model.folder)

@@ -196,6 +196,7 @@ def test_value_that_is_constant_is_standardised_to_zero(tmp_path):
     assert np.isfinite(opened.objective(model).evaluate()["loss"])
 
 
+@pytest.mark.slow
 def test_training_of_examples_copies_no_weights_for_diagnostics(tmp_path, monkeypatch):
     model, opened = built("classification", example_data.write(tmp_path, "classification"))
     copies = []

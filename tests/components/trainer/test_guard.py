@@ -82,6 +82,7 @@ def test_step_not_finite_changes_nothing(cause, value):
     assert all((old != new).any() for old, new in zip(trainable(model, before), trainable(model, after), strict=True))
 
 
+@pytest.mark.slow
 def test_step_kick_moves_all_weights_at_random_by_the_norm_and_leaves_the_optimizer():
     kicks = []
     for seed, number in ((7, 4), (7, 4), (7, 5), (8, 4)):
@@ -129,7 +130,7 @@ def without_guard(monkeypatch):
         monkeypatch.setattr(jax.lax, "cond", lambda good, apply, kick: apply())
 
 
-@pytest.mark.parametrize("kick_norm", [None, 1.0])
+@pytest.mark.parametrize("kick_norm", [pytest.param(None, marks=pytest.mark.slow), 1.0])
 def test_step_finite_is_bit_identical_with_and_without_the_guard(monkeypatch, kick_norm):
     update = Update(rate, clipvalue=0.1, clipnorm=0.2, global_clipnorm=0.3, gradient_noise=1e-3, kick_norm=kick_norm)
 

@@ -173,6 +173,7 @@ def test_write_lanes_unreadable_text_raises_and_leaves_no_shard(tmp_path: Path) 
     assert everything(tmp_path / "out") == {}
 
 
+@pytest.mark.slow
 def test_transform_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     case = CASES["37_documents"]
     examples = write_examples(tmp_path / "examples", case.splits)

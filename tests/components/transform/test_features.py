@@ -139,6 +139,7 @@ def test_shard_size_changes_no_example(tmp_path: Path, result: Transformed) -> N
         np.testing.assert_allclose(a, b, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     documents = [
