@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import logging
 import os
@@ -18,7 +19,8 @@ from components.child_process import start_module
 from pipeline.stage import Stage
 from pipeline.stage_log import kept
 
-_STDERR, _ERROR = "stderr", "error.pickle"
+_STDERR = "stderr"
+_SIZE_BYTES = 8
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -41,52 +43,67 @@ class Apart:
         log: Path,
         folder: Path,
     ) -> None:
+        work = pickle.dumps((stage, dict(inputs), dict(outputs), root, log, _levels()))
         folder.mkdir()
         self._folder = folder
         self._process = start_module("pipeline.apart", errors=folder / _STDERR)
         assert self._process.stdin is not None
-        # Once it is closed, the other process ends: also when this one is killed, since the system closes it then.
-        self._lifeline = self._process.stdin
-        work = pickle.dumps((stage, dict(inputs), dict(outputs), root, log, folder / _ERROR, _levels()))
-        with contextlib.suppress(BrokenPipeError):  # it has died already, and `wait` says so
-            self._lifeline.write(work)
+        assert self._process.stdout is not None
+        # Once its stdin is closed, the process ends: also when this one is killed, since the system closes it then.
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        try:
+            os.set_blocking(self._stdout.fileno(), False)
+            with contextlib.suppress(BrokenPipeError):  # it has died already, and `wait` says so
+                self._stdin.write(len(work).to_bytes(_SIZE_BYTES) + work)
+        except BaseException:
+            self.end()
+            raise
 
-    def wait(self) -> None:
-        """Waits until `run` has returned, and prints on stderr what it says.
+    def wait(self) -> float:
+        """Waits until `run` has returned, prints on stderr what it says, and returns how many seconds ago it was done.
 
         Raises:
             RuntimeError: The process died.
             Exception: What `run` raised.
         """
+        outcome = b""
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         try:
-            with (self._folder / _STDERR).open(encoding="utf-8", errors="backslashreplace") as said:
+            with (self._folder / _STDERR).open("rb") as said:
                 ended = False
                 while not ended:
-                    # Seen, but not taken note of: its number is no other's until `end`.
-                    ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-                    sys.stderr.write(said.read())
+                    ended = self._has_ended()
+                    outcome += self._stdout.read() or b""
+                    sys.stderr.write(decoder.decode(said.read(), final=ended))
                     sys.stderr.flush()
                     if not ended:
                         time.sleep(_SECONDS_BETWEEN_LOOKS)
-            error = self._folder / _ERROR
-            raised = pickle.loads(error.read_bytes()) if error.is_file() else None
         finally:
             code = self.end()
-        if raised is not None:
-            raise raised
-        if code:
-            raise RuntimeError(f"Runner: the process of a stage died with code {code}; its log may say why.")
+        if not outcome:
+            raise RuntimeError(f"Runner: the process of a stage died with code {code}. What it said is on stderr.")
+        done, error = pickle.loads(outcome)
+        if error is not None:
+            raise error
+        return time.perf_counter() - float(done)
 
     def end(self) -> int:
         """Ends the process and all that it has started, whatever they are doing; returns its exit code."""
         if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # where SIGCHLD is ignored, who has ended is gone
+                os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._stdin.close()
+        self._stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         return code
+
+    def _has_ended(self) -> bool:
+        try:
+            # Seen, but not taken note of: its number is no other's until `end`.
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
 
 def _levels() -> dict[str, int]:
@@ -96,33 +113,51 @@ def _levels() -> dict[str, int]:
 
 
 def _main() -> None:
-    """Does the work that is on stdin."""
-    os.dup2(2, 1)  # nobody reads stdout
-    stage, inputs, outputs, root, log, error_file, levels = pickle.load(sys.stdin.buffer)
+    """Does the work that is on stdin; on stdout goes when it was done, and the exception or None."""
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # for all others
+    work = _read(int.from_bytes(_read(_SIZE_BYTES)))
+    # Before the imports, which take a while.
     threading.Thread(target=_die_with_the_other, daemon=True).start()
+    stage, inputs, outputs, root, log, levels = pickle.loads(work)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+    raised = None
     try:
         with kept(log):
             stage.run(inputs, outputs, root)
     except Exception as error:
-        error_file.write_bytes(_pickled(error))
-        sys.exit(1)
+        raised = _sendable(error)
+    with os.fdopen(stdout, "wb") as stream:
+        # The clock is that of the machine, not of a process.
+        stream.write(pickle.dumps((time.perf_counter(), raised)))
+
+
+def _read(size: int) -> bytes:
+    # Not from `sys.stdin`: it reads more than it is asked for, and its lock would keep the interpreter from ending.
+    content = b""
+    while len(content) < size:
+        piece = os.read(0, size - len(content))
+        if not piece:
+            sys.exit(1)
+        content += piece
+    return content
 
 
 def _die_with_the_other() -> None:
-    while os.read(0, 1):  # not `sys.stdin.read`, whose lock would keep the interpreter from ending
+    while os.read(0, 1):
         pass
     os.killpg(0, signal.SIGKILL)  # with Beam's workers
 
 
-def _pickled(error: Exception) -> bytes:
+def _sendable(error: Exception) -> Exception:
+    """The exception itself, if it comes out of a pickle as it went in; else what it says."""
     try:
-        pickled = pickle.dumps(error)
-        pickle.loads(pickled)
-    except Exception:  # an exception of a library that cannot be sent; what it says can
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return pickled
+        twin = pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does there
+        twin = None
+    same = type(twin) is type(error) and str(twin) == str(error)
+    return error if same else RuntimeError(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,36 +90,37 @@ class Attempt:
         """What the stage says."""
         return log_of(self.store.root, self.name, self.id)
 
-    def run(self) -> None:
-        """Runs the stage in this process."""
-        with kept(self.log):
-            self.stage.run(paths_of(self.inputs), self.outputs, self.store.root)
-
     def run_apart(self) -> Apart:
         """Begins to run the stage in a process of its own."""
         with self._all_or_nothing():
             apart = self.folder.with_suffix(".apart")
             return Apart(self.stage, paths_of(self.inputs), self.outputs, self.store.root, self.log, apart)
 
-    def complete(self, work: Callable[[], None]) -> Execution:
-        """Publishes and registers the outputs.
+    def complete(self, apart: Apart | None = None) -> Execution:
+        """Runs the stage, and publishes and registers its outputs.
 
         Args:
-            work: Returns when they are written.
+            apart: The process in which it runs; None: it runs in this one.
 
         Raises:
-            RuntimeError: One of them is empty, or the disk is full.
-            Exception: What `work` raises. Nothing of the execution is left then but its log and its end in the store.
+            RuntimeError: An output is empty, the disk is full, or the other process died.
+            Exception: What the stage raises. Nothing of the execution is left then but its log and, in the store, its
+                end.
         """
         with self._all_or_nothing():
-            work()
+            idle = 0.0
+            if apart is not None:
+                idle = apart.wait()
+            else:
+                with kept(self.log):
+                    self.stage.run(paths_of(self.inputs), self.outputs, self.store.root)
             for output, path in self.outputs.items():
                 if not path.is_dir() or not any(path.iterdir()):
                     raise RuntimeError(
                         f"Runner: a stage must fill each output. Received: {self.name} left {output!r} empty."
                     )
             digests = {output: digest_folder(path) for output, path in self.outputs.items()}
-            seconds = time.perf_counter() - self.clock
+            seconds = time.perf_counter() - self.clock - idle
             record = {
                 "id": self.id,
                 "fingerprint": self.fingerprint,

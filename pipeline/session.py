@@ -31,7 +31,7 @@ class _Begun:
     """A stage at work before its turn."""
 
     attempt: Attempt
-    work: Apart
+    apart: Apart
     reason: str
     lock: contextlib.ExitStack
 
@@ -57,6 +57,7 @@ class Session:
         self._exception: Exception | None = None
         self._failed_log: Path | None = None
         self._begun: dict[str, _Begun] = {}
+        self._looked_at: set[str] = set()  # whether they should begin before their turn
         self._clock = time.perf_counter()
         self._run_id = store.start_run(config_path, config.model_dump(mode="json"))
 
@@ -87,9 +88,9 @@ class Session:
             if begun is None:
                 execution, reason = self._find_or_execute(stage, inputs, force, ahead)
             else:
-                clock, reason = begun.attempt.clock, begun.reason
                 with begun.lock:
-                    execution = self._complete(begun.attempt, begun.work.wait)
+                    execution, reason = self._complete(begun.attempt, begun.apart), begun.reason
+                clock = time.perf_counter() - execution.seconds
             paths = paths_of(execution.outputs)
             reasons = stage.refusals(paths, self._root)
             if reasons:
@@ -127,7 +128,7 @@ class Session:
         while self._begun:
             _, begun = self._begun.popitem()
             with begun.lock:
-                begun.work.end()
+                begun.apart.end()
                 begun.attempt.give_up(RuntimeError("Runner: the run ended before it was the turn of this stage."))
 
     def _refusals(self) -> list[str]:
@@ -164,13 +165,14 @@ class Session:
                 return decision.execution, ""
             self._on_event(StageResult(name, "running", reason=decision.reason))
             for later in ahead:
-                self._begin(later, name, force)
-            attempt = Attempt.start(self._store, stage, parts, inputs)
-            return self._complete(attempt, attempt.run), decision.reason
+                # What is wrong with a later stage is no failure of this one, and comes again at its turn.
+                with contextlib.suppress(Exception):
+                    self._begin(later, name, force)
+            return self._complete(Attempt.start(self._store, stage, parts, inputs)), decision.reason
 
-    def _complete(self, attempt: Attempt, work: Callable[[], None]) -> Execution:
+    def _complete(self, attempt: Attempt, apart: Apart | None = None) -> Execution:
         self._failed_log = attempt.log  # until it is complete
-        execution = attempt.complete(work)
+        execution = attempt.complete(apart)
         self._failed_log = None
         return execution
 
@@ -178,14 +180,12 @@ class Session:
         """Begins a stage before its turn, if it has to run and has much to read."""
         name = stage_class.stage_name()
         inputs = {key: self.artifacts[key] for key in stage_class.inputs}
-        if name in self._begun or sum(_size(artifact.path) for artifact in inputs.values()) < _WORTH_A_PROCESS:
+        if name in self._looked_at or sum(_size(artifact.path) for artifact in inputs.values()) < _WORTH_A_PROCESS:
             return
+        self._looked_at.add(name)
+        stage = stage_class.from_config(self._config)
+        parts = self._ingredients(stage, inputs)
         with contextlib.ExitStack() as stack:
-            try:
-                stage = stage_class.from_config(self._config)
-                parts = self._ingredients(stage, inputs)
-            except Exception:
-                return  # raised again when it is its turn, unless another stage has ended the run by then
             # Not waited for: another run that has it may be waiting for what this one holds.
             if not stack.enter_context(locked_if_free(self._lock_of(name, parts))):
                 return
@@ -194,8 +194,7 @@ class Session:
                 return
             self._on_event(StageResult(name, "running", reason=f"{decision.reason}; beside {beside}"))
             attempt = Attempt.start(self._store, stage, parts, inputs)
-            work = attempt.run_apart()
-            self._begun[name] = _Begun(attempt, work, decision.reason, stack.pop_all())
+            self._begun[name] = _Begun(attempt, attempt.run_apart(), decision.reason, stack.pop_all())
 
     def _ingredients(self, stage: Stage, inputs: Mapping[str, StoredArtifact]) -> dict[str, Any]:
         return ingredients(stage, {key: artifact.digest for key, artifact in inputs.items()}, self._root)

@@ -28,7 +28,8 @@ class Stage:
         outputs: Name → type of each artifact written.
         configures: The stages after it get the configuration that `configured` returns.
         ahead: May begin as soon as its inputs are there, in a process of its own, while stages before it in the graph
-            are at work. They may still end the run: nothing may come of it but its outputs.
+            are at work. They may still end the run: nothing may come of it but its outputs. That process has to find
+            its class by importing the module.
     """
 
     inputs: ClassVar[Mapping[str, type[Artifact]]] = {}

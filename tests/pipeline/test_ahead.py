@@ -1,6 +1,7 @@
 """Stages that begin before their turn, in a process of their own, while the stages before them are at work."""
 
 import dataclasses
+import errno
 import os
 import signal
 import sqlite3
@@ -17,7 +18,8 @@ import pytest
 from pipeline import artifacts, runner, session
 from pipeline.code import SOURCE_ROOT
 from pipeline.config import Config, TrainerConfig
-from pipeline.errors import UsageError
+from pipeline.decision import decide
+from pipeline.errors import NotBlessed, UsageError
 from pipeline.files import digest_folder
 from pipeline.locks import locked
 from pipeline.metadata import MetadataStore
@@ -41,6 +43,14 @@ class UnsendableError(Exception):
 
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
+
+
+ERRORS = {
+    "usage": UsageError("Transform: the corpus must be better."),
+    "full": OSError(errno.ENOSPC, "No space left on device", "tokens"),
+    "unsendable": UnsendableError(1, 2),
+    "garbled": NotBlessed(["It is bad."]),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +87,12 @@ class Transform(Stage):
             time.sleep(SECONDS)
         elif wish == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        elif wish == "usage":
-            raise UsageError("Transform: the corpus must be better.")
-        elif wish == "unsendable":
-            raise UnsendableError(1, 2)
+        elif wish == "pieces":
+            os.write(2, b"50 %\r\xe2")
+            time.sleep(0.3)
+            os.write(2, b"\x86\x92 100 %\n")
+        elif wish in ERRORS:
+            raise ERRORS[wish]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +212,21 @@ def test_events_say_beside_which_stage_it_began(root: Path) -> None:
         ("statistics", "ran", "first time"),
         ("transform", "ran", "first time"),
     ]
-    assert events[-3].seconds > 0  # of the work, not of the waiting for it
+
+
+def test_seconds_are_those_of_the_work_and_not_of_the_waiting_for_its_turn(root: Path) -> None:
+    def finish_long_after_it() -> None:
+        wait_for(lambda: (root / "began").exists() and (root / "began").read_text())
+        wait_for(lambda: psutil.Process(began(root)).status() == psutil.STATUS_ZOMBIE)
+        time.sleep(2)
+
+    fakes.HOOKS["statistics"] = finish_long_after_it
+    _, before, stage, _ = run(root).stages
+    assert 0 < stage.seconds <= before.seconds - 1.5
+    with MetadataStore(root, read_only=True) as store:
+        execution = store.newest_execution("transform")
+        assert execution is not None
+        assert execution.seconds <= before.seconds - 1.5
 
 
 def test_what_is_done_already_does_not_begin_again(root: Path) -> None:
@@ -209,6 +235,32 @@ def test_what_is_done_already_does_not_begin_again(root: Path) -> None:
     fakes.HOOKS.clear()
     assert statuses(run(root, force=["statistics"])) == ["cached", "ran", "cached", "cached"]
     assert not (root / "began").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema(Stage):
+    """One more before it."""
+
+    inputs: ClassVar = {"statistics": artifacts.ExampleStatistics}
+    outputs: ClassVar = {"schema": artifacts.Schema}
+
+    def run(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], root: Path) -> None:
+        (outputs["schema"] / "schema").write_text("")
+
+
+def test_what_is_done_already_is_looked_at_once_before_its_turn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+
+    def look(stage: Stage, *arguments: Any) -> Any:
+        looked_at.append(stage.stage_name())
+        return decide(stage, *arguments)
+
+    stages = (fakes.ExampleGen, Statistics, Schema, Transform, Trainer)
+    run(root, stages)
+    monkeypatch.setattr(session, "decide", look)
+    summary = run(root, stages, force=["statistics", "schema"])
+    assert statuses(summary) == ["cached", "ran", "ran", "cached", "cached"]
+    assert looked_at == ["example_gen", "statistics", "transform", "schema", "transform", "trainer"]
 
 
 def test_forced_it_begins_again(root: Path) -> None:
@@ -323,11 +375,66 @@ def test_its_error_is_told_at_its_turn_as_if_it_had_run_here(root: Path) -> None
     assert_nothing_is_left(root)
 
 
-def test_error_that_cannot_be_sent_is_told_in_words(root: Path) -> None:
-    (root / "wish").write_text("unsendable")
+def test_full_disk_is_told_of_with_the_room_that_there_is(root: Path) -> None:
+    (root / "wish").write_text("full")
+    summary = run(root)
+    assert "transform must have room for its outputs" in str(summary.exception)
+    assert "No space left on device (tokens)" in str(summary.exception)
+    assert_nothing_is_left(root)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [("unsendable", "UnsendableError: 1 and 2"), ("garbled", "NotBlessed: Not blessed: It is bad.")],
+)
+def test_error_that_cannot_be_sent_is_told_in_words(root: Path, wish: str, message: str) -> None:
+    (root / "wish").write_text(wish)
     summary = run(root)
     assert type(summary.exception) is RuntimeError
-    assert str(summary.exception) == "UnsendableError: 1 and 2"
+    assert str(summary.exception) == message
+
+
+def test_error_before_it_has_begun_is_no_failure_of_the_stage_beside_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(stage: Stage, root: Path) -> dict[str, Any]:
+        raise UsageError("Transform: tokenizers must be installed.")
+
+    monkeypatch.setattr(Transform, "environment", unreadable)
+    fakes.HOOKS.clear()
+    summary = run(root)
+    assert statuses(summary) == ["ran", "ran", "failed", "skipped"]
+    assert "must be installed" in str(summary.exception)
+
+
+def test_stage_of_a_class_that_no_other_process_finds_runs_here(root: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Local(Transform):
+        pass
+
+    fakes.HOOKS.clear()
+    assert statuses(run(root, (fakes.ExampleGen, Statistics, Local, Trainer))) == ["ran"] * 4
+    assert began(root) == os.getpid()
+    assert list((root / ".tmp").iterdir()) == []
+
+
+def test_pieces_of_a_line_are_shown_as_they_were_written(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (root / "wish").write_text("pieces")
+    run(root)
+    assert "50 %\r→ 100 %\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_ended_processes_are_nobodys_it_goes_as_anywhere(root: Path, fails: bool) -> None:
+    (root / "wish").write_text("usage" if fails else "")
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        summary = run(root)
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+    assert statuses(summary) == (["ran", "ran", "failed", "skipped"] if fails else ["ran"] * 4)
+    assert (type(summary.exception) is UsageError) is fails
+    assert_nothing_is_left(root)
 
 
 def test_process_that_dies_is_told_of(root: Path) -> None:
