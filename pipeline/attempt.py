@@ -18,7 +18,7 @@ from pipeline.apart import Apart
 from pipeline.errors import NotBlessed
 from pipeline.files import EXECUTION, TEMPORARY, digest_folder, sync_folder
 from pipeline.fingerprint import hash_ingredients
-from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError, paths_of
 from pipeline.stage import Stage
 from pipeline.stage_log import kept, log_of
 
@@ -170,11 +170,6 @@ class Attempt:
             )
         except StoreError as unsaid:  # the next run finds it without an owner
             error.add_note(str(unsaid))
-
-
-def paths_of(artifacts: Mapping[str, StoredArtifact]) -> dict[str, Path]:
-    """Key → folder."""
-    return {key: artifact.path for key, artifact in artifacts.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from components.push_history import pushes
 from components.resolver import latest_blessed_model
 from pipeline.errors import UsageError
-from pipeline.files import TEMPORARY
+from pipeline.files import TEMPORARY, size_of
 from pipeline.metadata import FILE_NAME, Execution, MetadataStore
 from pipeline.stage_log import FOLDER as LOGS
 
@@ -86,9 +86,4 @@ def _find(root: Path, executions: list[Execution], runs_of: Mapping[int, Sequenc
         stage, _, number = log.stem.rpartition("-")
         if number.isdigit() and int(number) not in kept and int(number) < last.get(stage, 0):
             paths.append(log)
-    return [Garbage(path, _size(path)) for path in paths if path.exists()]
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return [Garbage(path, size_of(path)) for path in paths if path.exists()]

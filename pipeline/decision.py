@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.files import digest_folder
 from pipeline.fingerprint import hash_ingredients
-from pipeline.metadata import Execution, MetadataStore
+from pipeline.metadata import Execution, MetadataStore, paths_of
 from pipeline.stage import Stage
 
 FIRST_TIME = "first time"
@@ -75,8 +75,8 @@ def _damage(execution: Execution, root: Path) -> str:
 
 
 def _lost_effect(stage: Stage, execution: Execution, root: Path) -> str:
-    paths = {key: artifact.path for key, artifact in execution.outputs.items()}
-    return "" if stage.reusable(paths, root) else "what it did outside its outputs is no longer so"
+    reusable = stage.reusable(paths_of(execution.outputs), root)
+    return "" if reusable else "what it did outside its outputs is no longer so"
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

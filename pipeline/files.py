@@ -54,6 +54,12 @@ def digest_folder(path: Path) -> str:
     return total.hexdigest()
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def sync_folder(folder: Path) -> None:
     """Makes sure that the names in a folder, those just given included, are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -31,6 +31,11 @@ class StoredArtifact:
     digest: str
 
 
+def paths_of(artifacts: Mapping[str, StoredArtifact]) -> dict[str, Path]:
+    """Key → folder."""
+    return {key: artifact.path for key, artifact in artifacts.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class Execution:
     """A completed execution of a stage.

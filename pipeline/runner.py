@@ -19,7 +19,7 @@ from pipeline.errors import UsageError, did_you_mean
 from pipeline.files import TEMPORARY, digest_folder
 from pipeline.fingerprint import ingredients
 from pipeline.locks import remove_stale
-from pipeline.metadata import FILE_NAME, Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import FILE_NAME, Execution, MetadataStore, StoredArtifact, StoreError, paths_of
 from pipeline.session import Listener, Session
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
@@ -277,7 +277,7 @@ def _configured(
             if len(paths) < len(stage.outputs):
                 key = next(iter(stage.outputs))
                 execution = _require(store.newest_execution(stage.stage_name()), key, stage, what)
-                paths = {output: artifact.path for output, artifact in execution.outputs.items()} | paths
+                paths = paths_of(execution.outputs) | paths
             config = stage.from_config(config).configured(config, paths)
     return config
 

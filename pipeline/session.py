@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.apart import Apart
-from pipeline.attempt import UNFORGOTTEN, Attempt, execution_of, paths_of
+from pipeline.attempt import UNFORGOTTEN, Attempt, execution_of
 from pipeline.config import Config
 from pipeline.decision import Decision, damaged, decide
 from pipeline.errors import NotBlessed, Refused
-from pipeline.files import TEMPORARY
+from pipeline.files import TEMPORARY, size_of
 from pipeline.fingerprint import hash_ingredients, ingredients
 from pipeline.locks import locked, locked_if_free
-from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError
+from pipeline.metadata import Execution, MetadataStore, StoredArtifact, StoreError, paths_of
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
 
@@ -180,9 +180,11 @@ class Session:
         """Begins a stage before its turn, if it has to run and has much to read."""
         name = stage_class.stage_name()
         inputs = {key: self.artifacts[key] for key in stage_class.inputs}
-        if name in self._looked_at or sum(_size(artifact.path) for artifact in inputs.values()) < _WORTH_A_PROCESS:
+        if name in self._looked_at:
             return
         self._looked_at.add(name)
+        if sum(size_of(artifact.path) for artifact in inputs.values()) < _WORTH_A_PROCESS:
+            return
         stage = stage_class.from_config(self._config)
         parts = self._ingredients(stage, inputs)
         with contextlib.ExitStack() as stack:
@@ -217,7 +219,3 @@ class Session:
             if execution_of(left) in complete:
                 stage.forget(self._root)
                 left.unlink(missing_ok=True)
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 _SECONDS = 90
@@ -38,6 +40,14 @@ def heeding_interrupts(*arguments: str) -> list[str]:
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
     )
     return [sys.executable, "-c", heed, sys.executable, *arguments]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Until something holds that nobody tells of."""
+    end = time.monotonic() + _SECONDS
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
 
 
 def workers_started_by(code: str, seconds: int = _SECONDS) -> int:

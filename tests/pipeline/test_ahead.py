@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,16 +26,9 @@ from pipeline.metadata import MetadataStore
 from pipeline.stage import Stage
 from pipeline.summary import RunSummary, StageResult
 from tests.pipeline import fakes
-from tests.processes import fresh_environment
+from tests.processes import fresh_environment, wait_until
 
 SECONDS = 60.0
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 class UnsendableError(Exception):
@@ -99,7 +92,6 @@ class Transform(Stage):
 class Trainer(Stage):
     """Comes after both."""
 
-    trainer: TrainerConfig
     inputs: ClassVar = {"transform_graph": artifacts.TransformGraph}
     outputs: ClassVar = {"model": artifacts.Model}
 
@@ -120,7 +112,7 @@ def root(tmp_path: Path) -> Path:
     """A root; the stage before goes on when the one that is ahead of its turn has begun."""
     root = tmp_path / "root"
     root.mkdir()
-    fakes.HOOKS["statistics"] = lambda: wait_for(lambda: (root / "began").exists() and (root / "began").read_text())
+    fakes.HOOKS["statistics"] = lambda: wait_until(lambda: (root / "began").exists() and (root / "began").read_text())
     return root
 
 
@@ -147,7 +139,7 @@ def states(root: Path) -> dict[str, str]:
 
 def assert_nothing_is_left(root: Path) -> None:
     assert list((root / ".tmp").iterdir()) == []
-    wait_for(lambda: not psutil.pid_exists(began(root)))
+    wait_until(lambda: not psutil.pid_exists(began(root)))
 
 
 def test_both_are_at_work_at_once(root: Path) -> None:
@@ -189,7 +181,7 @@ def test_stage_that_may_not_begin_ahead_waits_for_its_turn(root: Path, monkeypat
 
 def test_what_it_says_is_shown_at_its_turn_and_kept_in_its_log(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def seen() -> None:
-        wait_for((root / "began").exists)
+        wait_until((root / "began").exists)
         assert "a warning from afar" not in capfd.readouterr().err
 
     fakes.HOOKS["statistics"] = seen
@@ -216,8 +208,8 @@ def test_events_say_beside_which_stage_it_began(root: Path) -> None:
 
 def test_seconds_are_those_of_the_work_and_not_of_the_waiting_for_its_turn(root: Path) -> None:
     def finish_long_after_it() -> None:
-        wait_for(lambda: (root / "began").exists() and (root / "began").read_text())
-        wait_for(lambda: psutil.Process(began(root)).status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: (root / "began").exists() and (root / "began").read_text())
+        wait_until(lambda: psutil.Process(began(root)).status() == psutil.STATUS_ZOMBIE)
         time.sleep(2)
 
     fakes.HOOKS["statistics"] = finish_long_after_it
@@ -319,7 +311,7 @@ def test_failure_of_the_stage_before_is_what_the_run_tells(root: Path, wish: str
     (root / "wish").write_text(wish)
 
     def fail() -> None:
-        wait_for((root / "began").exists)
+        wait_until((root / "began").exists)
         raise RuntimeError("no statistics")
 
     fakes.HOOKS["statistics"] = fail
@@ -335,7 +327,7 @@ def test_interrupt_ends_it_and_leaves_nothing(root: Path) -> None:
     (root / "wish").write_text("wait")
 
     def interrupt() -> None:
-        wait_for((root / "began").exists)
+        wait_until((root / "began").exists)
         raise KeyboardInterrupt
 
     fakes.HOOKS["statistics"] = interrupt
@@ -490,9 +482,9 @@ def test_killed_run_takes_it_along_and_the_next_one_repairs(root: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(root)]
     with subprocess.Popen(command, cwd=SOURCE_ROOT, env=fresh_environment()) as process:
-        wait_for((root / "began").exists)
+        wait_until((root / "began").exists)
         process.kill()
-    wait_for(lambda: not psutil.pid_exists(began(root)))
+    wait_until(lambda: not psutil.pid_exists(began(root)))
     assert any(path.suffix == ".apart" for path in (root / ".tmp").iterdir())  # there is something to remove
     assert states(root) == {"example_gen": "complete", "statistics": "running", "transform": "running"}
 

@@ -7,8 +7,7 @@ import contextlib
 import http.client
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,14 +73,6 @@ class Running:
             assert data.startswith("data: ")
             found.append((name[7:], json.loads(data[6:])))
         return found
-
-
-def wait_until(holds: Callable[[], Any]) -> None:
-    """Until something holds that nobody tells of."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.server.limits import Limits
 from components.server.serve import JsonLines
-from tests.components.server.running import SECONDS, beside, wait_until
+from tests.components.server.running import SECONDS, beside
+from tests.processes import wait_until
 
 PREDICT = "/v1/models/rnn:predict"
 

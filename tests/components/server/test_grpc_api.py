@@ -21,7 +21,8 @@ from tensorflow_serving.apis import (
 from components.native_logs import import_quietly
 from components.server.limits import Limits
 from components.server.serve import JsonLines
-from tests.components.server.running import SECONDS, beside, wait_until
+from tests.components.server.running import SECONDS, beside
+from tests.processes import wait_until
 
 tf = import_quietly("tensorflow")
 CODE = grpc.StatusCode

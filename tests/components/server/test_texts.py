@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from components.server.limits import Limits
-from tests.components.server.running import SECONDS, beside, wait_until
+from tests.components.server.running import SECONDS, beside
+from tests.processes import wait_until
 
 SLOW = {"max_length": 100_000, "min_length": 100_000}
 

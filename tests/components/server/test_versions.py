@@ -6,7 +6,7 @@ import pytest
 
 from components.server.errors import RequestError
 from components.server.versions import Versions
-from tests.components.server.running import wait_until
+from tests.processes import wait_until
 
 
 class FakeVersion:
