@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import glob
 import importlib.metadata
 import json
 import os
@@ -200,4 +201,6 @@ def execution_of(path: Path) -> int | None:
 
 def execution_folders(root: Path) -> list[Path]:
     """Lists the folders of executions below a root, registered or not."""
-    return [file.parent for file in root.glob(f"*/*/{EXECUTION}") if file.parent.name.isdigit()]
+    # Not `Path.glob`, which fails if a folder is gone by then, such as the checkpoints of another run that is done.
+    files = [root / name for name in glob.glob(f"*/*/{EXECUTION}", root_dir=root)]  # noqa: PTH207
+    return [file.parent for file in files if file.parent.name.isdigit()]

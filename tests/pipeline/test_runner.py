@@ -1,7 +1,9 @@
 """The runner: what runs, what is reused, and what is left behind when something goes wrong."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from pipeline import graph, runner
 from pipeline.artifacts import Examples, HyperParameters, Model
+from pipeline.attempt import execution_folders
 from pipeline.code import SOURCE_ROOT
 from pipeline.config import Config
 from pipeline.errors import Refused, UsageError
@@ -259,6 +262,26 @@ def test_run_lost_store_keeps_the_old_folders(tmp_path: Path) -> None:
     assert fakes.RAN == fakes.NAMES
     assert old.is_dir()
     assert new != old
+
+
+def test_run_goes_on_if_a_folder_of_another_run_vanishes_while_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, to_stage="example_gen")
+    (tmp_path / "checkpoints").mkdir()
+    scan, vanished = os.scandir, []
+
+    def scandir(path: Any = ".") -> Any:
+        if Path(path).name == "checkpoints":
+            vanished.append(path)
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = execution_folders(tmp_path)
+    monkeypatch.undo()
+    assert found == [tmp_path / "example_gen" / "1"]
+    assert vanished  # guard
 
 
 def test_run_output_folder_has_its_marker_beside_it(tmp_path: Path) -> None:
