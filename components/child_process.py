@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ def run_module(module: str, *arguments: str, timeout: float | None = None) -> st
     Raises:
         RuntimeError: It failed, or took longer. The message ends with the last lines of its errors.
     """
-    line, environment = on_tensorflow(module, *arguments)
+    line, environment = on_tensorflow("components.child_process", module, *arguments)
     try:
         child = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -72,3 +75,12 @@ def _line(module: str, arguments: Sequence[str]) -> list[str]:
 def _environment() -> dict[str, str]:
     # The child must run the code of this process, not what the current folder (-P) or an installation holds.
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [_SOURCES, os.environ.get("PYTHONPATH")]))}
+
+
+if __name__ == "__main__":
+    # A module that is soon done has no use for a search for garbage, which goes through all that TensorFlow has made
+    # again and again: a third of the time that its import takes, and as long once more at exit.
+    gc.disable()
+    atexit.register(gc.freeze)
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,13 +1,11 @@
-"""Libraries whose C++ code talks to stderr, and before it can be told not to."""
+"""Native code that talks to stderr, and before it can be told not to."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 from typing import TextIO
 
 
@@ -24,14 +22,3 @@ def quiet() -> Iterator[TextIO]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def import_quietly(module: str) -> ModuleType:
-    """Imports a module with stderr closed to what its native code prints at start-up.
-
-    Nothing else is lost: an import that fails raises, it does not print.
-    """
-    if module in sys.modules:
-        return sys.modules[module]
-    with quiet():
-        return importlib.import_module(module)

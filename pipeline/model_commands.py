@@ -225,7 +225,7 @@ def _bulk(arguments: argparse.Namespace) -> int:
         if not equals:
             raise UsageError(f"bulk: --set must be NAME=VALUE. Received: {text!r}. Example: --set max_length=500")
         options[name] = value
-    from components.native_logs import import_quietly
+    from components.heavy_imports import import_quietly
     from pipeline import console
 
     # Quietly: Beam's inference warns of a client of Google's that it does without.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.served.folder import version_folder
 from components.served.request import TextRequest
 from pipeline.errors import UsageError, did_you_mean

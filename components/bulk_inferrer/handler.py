@@ -11,7 +11,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from components.bulk_inferrer.call import SEED, Call
 from components.bulk_inferrer.records import Bad, Record
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.served.folder import Signature, load_signatures
 from components.transform import tokenizers
 

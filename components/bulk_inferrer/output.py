@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from components.heavy_imports import import_quietly
 from components.json_values import json_value
-from components.native_logs import import_quietly
 from components.transform.records import tfrecord
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from components.heavy_imports import import_quietly
 from components.json_values import json_value
-from components.native_logs import import_quietly
 from components.resolver import BlessedModel, latest_blessed_model
 from pipeline.artifacts import (
     Artifact,

@@ -24,7 +24,7 @@ from components.example_gen.split_names import KNOWN, split_code_in
 from components.example_gen.splits import Part, by_hash, by_position, given, same
 from components.example_gen.staging import stage_group
 from components.example_gen.unseen_classes import unseen_classes
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.artifacts import Artifact, Examples
 from pipeline.config import BeamConfig, ExampleGenConfig, SeparatorConfig
 from pipeline.stage import Stage

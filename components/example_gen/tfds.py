@@ -15,7 +15,7 @@ from components.example_gen.parsed import Event, not_utf8
 from components.example_gen.records import RecordError, to_document
 from components.example_gen.sources import InputFile, digest
 from components.example_gen.split_names import split_code_in
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.config import FieldsConfig
 
 

@@ -51,7 +51,7 @@ class ServedExamples(tf.Module):
         """`serve` as a function of the request's own inputs, in a fixed order, with the default of the beam's width."""
         specs = self._specs()
         if not isinstance(self._model, GeneratingModel):
-            return tf.function(self.serve).get_concrete_function(**specs)
+            return tf.function(self.serve, autograph=False).get_concrete_function(**specs)
 
         def answer(*values: tf.Tensor) -> dict[str, tf.Tensor]:
             return self.serve(**dict(zip([*specs, "beam_width"], values, strict=True)))
@@ -60,7 +60,7 @@ class ServedExamples(tf.Module):
         inputs = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in specs]
         width = inspect.Parameter("beam_width", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=tf.constant([1]))
         answer.__signature__ = inspect.Signature([*inputs, width])  # type: ignore[attr-defined]
-        return tf.function(answer, [*specs.values(), tf.TensorSpec([None], tf.int32, "beam_width")])
+        return tf.function(answer, [*specs.values(), tf.TensorSpec([None], tf.int32, "beam_width")], autograph=False)
 
     def _specs(self) -> dict[str, tf.TensorSpec]:
         if self._source == "tokens":
@@ -131,8 +131,8 @@ class ServedExamples(tf.Module):
     def _named(self, predicted: Mapping[str, Any], lengths: Any) -> dict[str, tf.Tensor]:
         answers = dict(predicted)
         for name, feature in self._model.classes_of.items():
-            classes = tf.constant(list(self._spec.classes[feature]))
-            answers[name] = tf.gather(classes, predicted[name])
+            classes = self._spec.classes[feature]
+            answers[name] = tf.gather(tf.constant(list(classes)), predicted[name])
             # In each row: TensorFlow Serving's row format, and its batching, want as many rows of every output.
             answers["classes"] = tf.broadcast_to(classes, [tf.shape(predicted[name])[0], len(classes)])
             if feature == "tags" and lengths is not None:

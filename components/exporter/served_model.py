@@ -7,6 +7,7 @@ initial_state, step, read, next_log_probs, write      the state goes in and out:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,25 +50,26 @@ class ServedModel(tf.Module):
         controls = [vector("temperature", tf.float32), vector("top_k"), vector("top_p", tf.float32)]
         prompted = [vector("prompt", tf.string), vector("max_length"), *controls, vector("seed", tf.int64)]
         states = {name: matrix(name, self._model.units, tf.float32) for name in self._state_names}
-        generate = tf.function(self.generate, prompted)
+        traced = functools.partial(tf.function, autograph=False)
+        generate = traced(self.generate, prompted)
         return {
             "serving_default": generate,
             "generate": generate,
-            "sample": tf.function(
+            "sample": traced(
                 self.sample, [*prompted, vector("min_length"), vector("repetition_stop"), vector("samples")]
             ),
-            "score": tf.function(self.score, [text]),
-            "tokenize": tf.function(self.tokenize, [text]),
-            "inspect": tf.function(self.inspect, [text]),
-            "initial_state": tf.function(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
-            "step": tf.function(self.step).get_concrete_function(token=vector("token", tf.string), **states),
-            "read": tf.function(self.read).get_concrete_function(
+            "score": traced(self.score, [text]),
+            "tokenize": traced(self.tokenize, [text]),
+            "inspect": traced(self.inspect, [text]),
+            "initial_state": traced(self.initial_state, [tf.TensorSpec([], tf.int32, "batch_size")]),
+            "step": traced(self.step).get_concrete_function(token=vector("token", tf.string), **states),
+            "read": traced(self.read).get_concrete_function(
                 token=vector("token"), ids=matrix("ids", None), count=vector("count"), **states
             ),
-            "next_log_probs": tf.function(self.next_log_probs).get_concrete_function(
+            "next_log_probs": traced(self.next_log_probs).get_concrete_function(
                 token=vector("token"), ids=matrix("ids", None), **states
             ),
-            "write": tf.function(self.write).get_concrete_function(
+            "write": traced(self.write).get_concrete_function(
                 token=vector("token"),
                 position=vector("position"),
                 left=vector("left"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:

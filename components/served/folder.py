@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.errors import UsageError
 
 # Signature that a model is served by → its task, of those that are no language models.

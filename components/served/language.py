@@ -66,4 +66,4 @@ class ServedLanguageModel:
 def _compile(signature: Signature) -> Any:
     import tensorflow as tf
 
-    return tf.function(lambda **inputs: signature(**inputs), jit_compile=True)
+    return tf.function(lambda **inputs: signature(**inputs), jit_compile=True, autograph=False)

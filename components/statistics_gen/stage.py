@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from components.documents import Documents, read_features
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.artifacts import Artifact, Examples, ExampleStatistics
 from pipeline.config import BeamConfig
 from pipeline.stage import Stage

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.workspace import remove
 from pipeline.artifacts import Artifact, Model, TransformedExamples, TransformGraph
 from pipeline.config import ModelConfig, TrainerConfig

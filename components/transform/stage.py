@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from components.documents import Documents, read_features
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.transform.bpe import trainer_version
 from components.transform.lanes import SplitLayout, lane_specs
 from components.transform.text_blocks import BLOCK_BYTES, block_ranges

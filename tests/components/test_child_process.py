@@ -24,6 +24,12 @@ def test_run_module_returns_what_it_printed(module):
     assert run_module("made", "x", "y z") == "a ['x', 'y z']\n"
 
 
+def test_run_module_searches_for_no_garbage(module):
+    module("import gc\nprint(gc.isenabled())")
+
+    assert run_module("made") == "False\n"
+
+
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_run_module_runs_on_tensorflow_whatever_the_parent_runs_on(module, monkeypatch, backend):
     monkeypatch.setenv("KERAS_BACKEND", backend)

@@ -56,12 +56,12 @@ class TrainStep:
         self._concrete: dict[Any, Any] = {}
         self._replicas: _Replicas | None = None
         if devices == 1:
-            self._compiled = tf.function(self._step, jit_compile=xla)
+            self._compiled = tf.function(self._step, jit_compile=xla, autograph=False)
         else:
             # XLA compiles for one device at a time: two functions, inside one that is not compiled by it.
             self._replicas = _Replicas(model, devices, update, xla)
-            self._compiled_finish = tf.function(self._finish, jit_compile=xla)
-            self._compiled = tf.function(functools.partial(self._step_on_replicas, self._replicas))
+            self._compiled_finish = tf.function(self._finish, jit_compile=xla, autograph=False)
+            self._compiled = tf.function(functools.partial(self._step_on_replicas, self._replicas), autograph=False)
 
     def __call__(
         self, batch: Any, states: Sequence[Any], step: int, scale: float = 1.0
@@ -182,7 +182,7 @@ class _Replicas:
         self._strategy = tf.distribute.MirroredStrategy(self.devices, tf.distribute.ReductionToOneDevice())
         with self._strategy.scope():
             self._copy = type(model).from_config(model.get_config())
-        self._compiled_backward = tf.function(self._backward, jit_compile=xla)
+        self._compiled_backward = tf.function(self._backward, jit_compile=xla, autograph=False)
         self.follow()
 
     def follow(self) -> None:
@@ -236,7 +236,7 @@ def call_for_shapes(function: Any, concrete: dict[Any, Any], *arguments: Any) ->
 
 def compile_inference(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of arrays that reads the model's variables, for static shapes."""
-    compiled, concrete = tf.function(function, jit_compile=True), dict[Any, Any]()
+    compiled, concrete = tf.function(function, jit_compile=True, autograph=False), dict[Any, Any]()
     return lambda *arguments: call_for_shapes(
         compiled, concrete, *tf.nest.map_structure(tf.convert_to_tensor, arguments)
     )

@@ -10,7 +10,7 @@ import pytest
 
 from components.bulk_inferrer import bulk, handler, records
 from components.bulk_inferrer.bulk import infer
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from pipeline.errors import UsageError
 from tests.components.bulk_inferrer.conftest import of_task
 from tests.processes import workers_started_by

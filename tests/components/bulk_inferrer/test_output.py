@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from components.bulk_inferrer.output import example_record, json_line
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 
 ROW = {
     "key": "a.txt:1",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.exporter.stage import Exporter
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.tasks import files
 from pipeline.files import digest_folder
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.exporter.served_examples import ServedExamples
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.tasks.catalogue import EXAMPLE_TASKS
 from components.tasks.example_task import Spec
 from components.transform.manifest import FeatureInfo

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.tasks import files
 from components.tasks.captioning import Captioner
 from components.tasks.catalogue import EXAMPLE_TASKS

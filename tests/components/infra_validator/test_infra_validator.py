@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from components.heavy_imports import import_quietly
 from components.infra_validator.stage import InfraValidator
-from components.native_logs import import_quietly
 from pipeline.config import InfraValidatorConfig
 from tests.components.exporter import exported
 

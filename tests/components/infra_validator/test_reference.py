@@ -2,9 +2,9 @@
 
 import pytest
 
+from components.heavy_imports import import_quietly
 from components.infra_validator.answers import differences
 from components.infra_validator.reference import cases
-from components.native_logs import import_quietly
 from tests.components.exporter import exported
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from components.heavy_imports import import_quietly
 from components.infra_validator import served
 from components.infra_validator.served import wrong_served
-from components.native_logs import import_quietly
 from tests.components.exporter import exported
 
 pytestmark = pytest.mark.slow

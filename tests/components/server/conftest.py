@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from tests.components.exporter import exported
 from tests.components.server.running import Running, running
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from tests.components.server.running import SECONDS
 
 tf = import_quietly("tensorflow")

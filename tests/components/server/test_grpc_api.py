@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.server.limits import Limits
 from components.server.serve import JsonLines
 from tests.components.server.running import SECONDS, beside

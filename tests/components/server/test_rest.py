@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.server.errors import RequestError
 from components.server.limits import Limits
 from components.server.rest import Answer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.server.errors import RequestError
 from components.server.tensors import from_json, from_proto, to_json
 

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from components.native_logs import import_quietly
+from components.heavy_imports import import_quietly
 from components.tasks.catalogue import EXAMPLE_TASKS, model_class
 from components.tasks.example_task import ExampleModel
 from components.tasks.language_model import LanguageModel
