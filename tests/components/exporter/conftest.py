@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.components.exporter import exported
+from tests.saved_model_process import SavedModelProcess, started
 
 
 class Client:
-    """Calls the functions of `saved_model_server.py` in its process."""
+    """Calls the exported models in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        pickle.dump((name, arguments), self._process.stdin)
-        self._process.stdin.flush()
-        worked, answer = pickle.load(self._process.stdout)
-        assert worked, answer
-        return answer
+    def __init__(self, process: SavedModelProcess) -> None:
+        self.ask = process.ask
 
     def call(self, model: exported.Exported, signature: str, **inputs: Any) -> dict[str, Any]:
         return self.ask("call", str(model.saved_model), signature, inputs)
@@ -42,21 +29,8 @@ class Client:
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A process of its own, outside the project's folder and isolated from its environment."""
-    script = Path(__file__).with_name("saved_model_server.py")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    environment.pop("KERAS_BACKEND", None)
-    with subprocess.Popen(
-        [sys.executable, "-I", str(script)],
-        env=environment,
-        cwd=tmp_path_factory.mktemp("client"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with started(tmp_path_factory.mktemp("client")) as process:
         yield Client(process)
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 @pytest.fixture(scope="session")
