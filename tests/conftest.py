@@ -1,13 +1,28 @@
-"""What all tests share: no search for garbage among what the imports have made."""
+"""What all tests share: what is imported, or compiled, once is neither searched for garbage nor compiled again."""
 
 import atexit
 import gc
+import os
+import tempfile
+from collections.abc import Iterator
 
-# Half a million objects of TensorFlow's live as long as the process; going through them would take a tenth of the time.
-gc.disable()
-atexit.register(gc.freeze)
+import pytest
+
+# Tests compile the same small models many times over: all processes of a test run share what XLA has compiled.
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the names
+    _compiled = tempfile.TemporaryDirectory(prefix="compiled-")
+    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={_compiled.name}"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    # Half a million objects of TensorFlow's live as long as the process.
+    gc.disable()
+    atexit.register(gc.freeze)
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
