@@ -36,9 +36,9 @@ def lanes(tmp_path_factory):
 
 def run_process(folder, kill_at=None, moment=None):
     """Trains in a process of its own; returns the step it resumed from, if it came to its end, and what it told."""
-    script = Path(__file__).with_name("training_process.py")
+    script = ["components.child_process", "tests.components.trainer.training_process", str(folder)]
     options = [str(option) for option in (kill_at, moment) if option is not None]
-    command = [sys.executable, "-W", "ignore", str(script), str(folder), *options]
+    command = [sys.executable, "-W", "ignore", "-m", *script, *options]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if kill_at is None else -signal.SIGKILL), done.stderr
@@ -192,14 +192,20 @@ def test_train_signal_saves_and_stops_and_the_next_goes_on(
     assert series(tmp_path / "run" / "output") == series(uninterrupted / "output")
 
 
-@pytest.fixture
-def stopped(tmp_path, lanes, monkeypatch):
-    """A training that was stopped after step 11 with the settings {"a": 1, "trainer": {"epochs": 3}}."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory, lanes):
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
         interrupt_before(patch, 10)
         with pytest.raises(SystemExit):
-            train_here(tmp_path, lanes, {"a": 1, "trainer": {"epochs": 3}})
-    return tmp_path
+            train_here(folder, lanes, {"a": 1, "trainer": {"epochs": 3}})
+    return folder
+
+
+@pytest.fixture
+def stopped(tmp_path, stopped_once):
+    """A training that was stopped after step 11 with the settings {"a": 1, "trainer": {"epochs": 3}}."""
+    return shutil.copytree(stopped_once, tmp_path / "stopped")
 
 
 def test_train_changed_settings_are_refused_with_their_names(stopped, lanes):

@@ -1,4 +1,4 @@
-"""A small training in a process of its own, for tests that kill it: `training_process.py FOLDER [STEP [MOMENT]]`.
+"""A small training in a process of its own, for tests that kill it: `python -m … FOLDER [STEP [MOMENT]]`.
 
 FOLDER holds `lanes`; checkpoints lie in `work`, results in `output` and `outcome.json`. With STEP, the process kills
 itself with SIGKILL right before it would take that update; with MOMENT, while it saves the checkpoint of that step:
