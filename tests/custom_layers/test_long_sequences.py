@@ -89,6 +89,7 @@ print((peak() - before) * 1024 / (timesteps * batch * units * 4))
 """
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_timesteps_and_no_faster():
     """The peak of a process at 40,000 timesteps is a few arrays `[timesteps, batch, units]`."""
     if keras.backend.backend() not in ("tensorflow", "jax"):

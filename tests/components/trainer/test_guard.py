@@ -130,7 +130,8 @@ def without_guard(monkeypatch):
         monkeypatch.setattr(jax.lax, "cond", lambda good, apply, kick: apply())
 
 
-@pytest.mark.parametrize("kick_norm", [pytest.param(None, marks=pytest.mark.slow), 1.0])
+@pytest.mark.slow
+@pytest.mark.parametrize("kick_norm", [None, 1.0])
 def test_step_finite_is_bit_identical_with_and_without_the_guard(monkeypatch, kick_norm):
     update = Update(rate, clipvalue=0.1, clipnorm=0.2, global_clipnorm=0.3, gradient_noise=1e-3, kick_norm=kick_norm)
 
