@@ -1,4 +1,4 @@
-"""Runs a module of this project in a process of its own."""
+"""Runs a module of this project in a process of its own: what starts it, and what a short-lived one begins with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST_LINES = 5
 
 
 def run_module(module: str, *arguments: str, timeout: float | None = None) -> str:
-    """Runs `python -m module arguments…` on TensorFlow and returns what it printed.
+    """Runs `python -m module arguments…` on TensorFlow, without garbage collection, and returns what it printed.
 
     Args:
         module, arguments: What to run.

@@ -26,7 +26,7 @@ def import_quietly(module: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _kept_for_good() -> Iterator[None]:
-    """What is made meanwhile is never looked at as garbage.
+    """What is made meanwhile is never looked at as garbage, nor is what there is before: call it early.
 
     TensorFlow's import makes half a million objects that live as long as the process. Going through them again and
     again takes a third of the import's time, each later search is longer by them, and exit as long once more.

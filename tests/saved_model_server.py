@@ -6,6 +6,7 @@ Reads pickled (function, arguments) from stdin and writes pickled results to std
 import os
 import pickle
 import sys
+import traceback
 from pathlib import Path
 
 import tensorflow as tf
@@ -90,6 +91,7 @@ def serve():
         try:
             answer = (True, globals()[name](*arguments))
         except Exception as error:
+            traceback.print_exc()
             answer = (False, f"{type(error).__name__}: {error}")
         pickle.dump(answer, answers)
         answers.flush()

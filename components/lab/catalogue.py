@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def check(names: Sequence[str]) -> None:
 
 def load(name: str) -> Demonstration:
     """Imports a demonstration."""
-    module = import_quietly(f"components.lab.{_MODULES.get(name, name)}")
+    import_quietly("keras")
+    module = importlib.import_module(f"components.lab.{_MODULES.get(name, name)}")
     demonstration: Demonstration = module.DEMONSTRATIONS[name]
     return demonstration

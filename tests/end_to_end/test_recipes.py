@@ -73,15 +73,16 @@ def ask(stranger: SavedModelProcess, model: Path, calls: Sequence[tuple[str, Req
     known = stranger.ask("describe", str(model))
     answers = []
     for name, request in calls:
-        inputs, outputs = known[name]
-        assert request.keys() == inputs.keys()
+        assert request.keys() == known[name][0].keys()
         answer = stranger.ask("call", str(model), name, dict(request))
-        answers.append({key: (outputs[key][0], _as_text(value)) for key, value in answer.items()})
+        answers.append({key: _typed(value) for key, value in answer.items()})
     return answers
 
 
-def _as_text(value: np.ndarray) -> np.ndarray:
-    return np.vectorize(bytes.decode, otypes=[object])(value) if value.dtype == object else value
+def _typed(value: np.ndarray) -> tuple[str, np.ndarray]:
+    if value.dtype == object:
+        return "string", np.vectorize(bytes.decode, otypes=[object])(value)
+    return value.dtype.name, value
 
 
 def request_of(task: str, sample: Sample) -> Request:
