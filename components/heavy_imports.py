@@ -20,12 +20,12 @@ def import_quietly(module: str) -> ModuleType:
     """
     if module in sys.modules:
         return sys.modules[module]
-    with quiet(), _kept_for_good():
+    with quiet(), kept_for_good():
         return importlib.import_module(module)
 
 
 @contextlib.contextmanager
-def _kept_for_good() -> Iterator[None]:
+def kept_for_good() -> Iterator[None]:
     """What is made meanwhile is never looked at as garbage, nor is what there is before: call it early.
 
     TensorFlow's import makes half a million objects that live as long as the process. Going through them again and

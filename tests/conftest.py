@@ -1,12 +1,12 @@
 """What all tests share: what is imported, or compiled, once is neither searched for garbage nor compiled again."""
 
-import atexit
-import gc
 import os
 import tempfile
 from collections.abc import Iterator
 
 import pytest
+
+from components.heavy_imports import kept_for_good
 
 # Tests compile the same small models many times over: all processes of a test run share what XLA has compiled.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the names
@@ -19,11 +19,5 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the names
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    # Half a million objects of TensorFlow's live as long as the process.
-    gc.disable()
-    atexit.register(gc.freeze)
-    try:
+    with kept_for_good():
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()

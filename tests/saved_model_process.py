@@ -53,5 +53,3 @@ def started(folder: Path) -> Iterator[SavedModelProcess]:
         ) as process,
     ):
         yield SavedModelProcess(process, errors)
-        assert process.stdin is not None
-        process.stdin.close()

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 
 SOURCE_ROOT = Path(__file__).resolve().parents[3]
 WALL_TIMES = {"seconds"}
+# Without what other processes have compiled, as users' are.
+COMPILES_ITSELF = {"TF_XLA_FLAGS": "", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +36,12 @@ def lanes(tmp_path_factory):
     return write_lanes(tmp_path_factory.mktemp("lanes") / "lanes", splits, 6, len(VOCABULARY))
 
 
-# Without what other processes have compiled, as users' are.
-COMPILES_ITSELF = {"TF_XLA_FLAGS": "", "JAX_ENABLE_COMPILATION_CACHE": "false"}
-
-
-def run_process(folder, kill_at=None, moment=None, more=None):
+def run_process(folder, kill_at=None, moment=None, **environment):
     """Trains in a process of its own; returns the step it resumed from, if it came to its end, and what it told."""
     script = ["components.child_process", "tests.components.trainer.training_process", str(folder)]
     options = [str(option) for option in (kill_at, moment) if option is not None]
     command = [sys.executable, "-W", "ignore", "-m", *script, *options]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **(more or {})}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE_ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if kill_at is None else -signal.SIGKILL), done.stderr
     if kill_at is not None:
@@ -81,7 +79,7 @@ def assert_same(one, other):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, lanes):
     folder = start(tmp_path_factory.mktemp("whole") / "run", lanes)
-    resumed_from_step, _ = run_process(folder, more=COMPILES_ITSELF)
+    resumed_from_step, _ = run_process(folder, **COMPILES_ITSELF)
     assert resumed_from_step is None
     return folder
 
