@@ -10,15 +10,12 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pipeline import model_commands, rollback, root_commands, run_commands
 from pipeline.commands import DONE, check_backend, folder, known_recipes, report
 from pipeline.completion import SHELLS, script
 from pipeline.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    pass
 
 # Heavy modules (and pydantic) are imported by the commands that need them: `--help` answers at once.
 
